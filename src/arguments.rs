@@ -1,0 +1,120 @@
+//! The arguments of a call.
+
+use serde::Serialize;
+use serde_json::{Map, Value, value::RawValue};
+
+/// The arguments of a call: a JSON object, or something that a call refuses as
+/// `invalid_arguments`.
+///
+/// Made from a [`Value`], a [`Map`], raw JSON, `()` for none, or by [`Arguments::of`] from anything
+/// that serialises to an object.
+#[derive(Debug, Clone)]
+pub struct Arguments(Content);
+
+#[derive(Debug, Clone)]
+enum Content {
+    Object(Map<String, Value>),
+    Raw(Box<RawValue>),
+    Unfit(String),
+}
+
+impl Arguments {
+    /// The arguments that a value of the host's own type serialises to.
+    pub fn of(arguments: &(impl Serialize + ?Sized)) -> Self {
+        match serde_json::value::to_raw_value(arguments) {
+            Ok(raw) => raw.into(),
+            Err(error) => Self(Content::Unfit(format!("not to be written as JSON ({error})"))),
+        }
+    }
+
+    /// What they are instead of an object, if they are none.
+    pub(crate) fn unfit(&self) -> Option<&str> {
+        if let Content::Unfit(found) = &self.0 { Some(found) } else { None }
+    }
+
+    /// Writes them as they go into a request.
+    pub(crate) fn write(&self, frame: &mut Vec<u8>) -> serde_json::Result<()> {
+        match &self.0 {
+            Content::Object(object) => serde_json::to_writer(frame, object),
+            Content::Raw(raw) => {
+                // A frame is a line, and raw JSON may be laid out over several.
+                let (start, text) = (frame.len(), raw.get().as_bytes());
+                frame.extend_from_slice(text);
+                if memchr::memchr2(b'\n', b'\r', text).is_some() {
+                    // Outside of strings a line end is white space, inside it cannot stand.
+                    for byte in frame[start..].iter_mut().filter(|b| matches!(b, b'\n' | b'\r')) {
+                        *byte = b' ';
+                    }
+                }
+                Ok(())
+            }
+            Content::Unfit(_) => Ok(()),
+        }
+    }
+}
+
+impl From<Value> for Arguments {
+    fn from(value: Value) -> Self {
+        let unfit = |found: &str| Self(Content::Unfit(found.to_owned()));
+        match value {
+            Value::Object(object) => object.into(),
+            Value::Null => unfit("null"),
+            Value::Bool(_) => unfit("a boolean"),
+            Value::Number(_) => unfit("a number"),
+            Value::String(_) => unfit("a string"),
+            Value::Array(_) => unfit("an array"),
+        }
+    }
+}
+
+impl From<Map<String, Value>> for Arguments {
+    fn from(object: Map<String, Value>) -> Self {
+        Self(Content::Object(object))
+    }
+}
+
+impl From<Box<RawValue>> for Arguments {
+    fn from(raw: Box<RawValue>) -> Self {
+        let found = match raw.get().as_bytes().first() {
+            Some(b'{') => return Self(Content::Raw(raw)),
+            Some(b'[') => "an array",
+            Some(b'"') => "a string",
+            Some(b't' | b'f') => "a boolean",
+            Some(b'n') => "null",
+            _ => "a number",
+        };
+        Self(Content::Unfit(found.to_owned()))
+    }
+}
+
+impl From<()> for Arguments {
+    fn from((): ()) -> Self {
+        Map::new().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_objects_are_fit() {
+        for unfit in [json!(null), json!([]), json!("x"), json!(1), json!(true)] {
+            assert!(Arguments::from(unfit.clone()).unfit().is_some(), "{unfit}");
+            assert!(Arguments::of(&unfit).unfit().is_some(), "{unfit}");
+        }
+        assert!(Arguments::of(&f64::NAN).unfit().is_some());
+        assert!(Arguments::from(json!({})).unfit().is_none());
+        assert!(Arguments::from(()).unfit().is_none());
+    }
+
+    #[test]
+    fn raw_json_over_several_lines_becomes_one() {
+        let raw = RawValue::from_string("{\r\n \"a\": \"\\n\" }".to_owned()).unwrap();
+        let mut frame = b"keep\n".to_vec();
+        Arguments::from(raw).write(&mut frame).unwrap();
+        assert_eq!(frame, b"keep\n{   \"a\": \"\\n\" }");
+    }
+}

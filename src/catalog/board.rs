@@ -1,0 +1,101 @@
+//! Where a session's servers put up their lists, and calls read the merged catalog.
+
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use super::{Catalog, CatalogFault, Listing, Route, Tool};
+use crate::connection::Connection;
+
+/// The lists of a session's servers, and the catalog made of them.
+///
+/// A list is up before its server is published as Ready, so whoever sees a server Ready can call
+/// its tools.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    catalog: ArcSwap<Catalog>,
+    lists: Mutex<Vec<Option<Posted>>>,
+}
+
+#[derive(Debug)]
+struct Posted {
+    listing: Listing,
+    // The connection holds the session's scope and with it this board.
+    connection: Weak<Connection>,
+}
+
+impl Board {
+    /// The current version, for the time of one look.
+    pub(crate) fn load(&self) -> arc_swap::Guard<Arc<Catalog>> {
+        self.catalog.load()
+    }
+
+    /// The current version, to keep.
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.load_full()
+    }
+
+    /// Puts up a server's list; returns the new catalog.
+    pub(crate) fn post(&self, connection: &Arc<Connection>, listing: Listing) -> Arc<Catalog> {
+        let mut lists = self.lists.lock();
+        if lists.len() <= connection.place {
+            lists.resize_with(connection.place + 1, || None);
+        }
+        lists[connection.place] = Some(Posted { listing, connection: Arc::downgrade(connection) });
+        let catalog = Arc::new(merge(self.catalog.load().version + 1, &lists));
+        self.catalog.store(Arc::clone(&catalog));
+        catalog
+    }
+
+    /// Takes everything down: tools hold their connections, which hold this.
+    pub(crate) fn clear(&self) {
+        self.lists.lock().clear();
+        self.catalog.store(Arc::default());
+    }
+}
+
+fn merge(version: u64, lists: &[Option<Posted>]) -> Catalog {
+    let mut catalog = Catalog { version, ..Catalog::default() };
+    for Posted { listing, connection } in lists.iter().flatten() {
+        let Some(connection) = connection.upgrade() else { continue };
+        catalog.faults.extend(listing.faults.iter().cloned());
+        for described in &listing.tools {
+            let connection = Arc::clone(&connection);
+            catalog.add(Tool { described: Arc::clone(described), connection });
+        }
+    }
+    catalog.withdraw_ambiguous();
+    catalog
+}
+
+impl Catalog {
+    fn add(&mut self, tool: Tool) {
+        let id = Arc::clone(tool.described.id());
+        let route = match self.routes.get(&id) {
+            None => Route::To(self.tools.len()),
+            Some(Route::To(place)) => {
+                let first = Arc::clone(self.tools[*place].connection.name());
+                let second = Arc::clone(tool.connection.name());
+                let servers = (first.to_string(), second.to_string());
+                self.faults.push(CatalogFault::Collision { tool: id.to_string(), servers });
+                Route::Ambiguous(first, second)
+            }
+            Some(ambiguous) => ambiguous.clone(),
+        };
+        self.routes.insert(id, route);
+        self.tools.push(tool);
+    }
+
+    /// A tool that cannot be called is not listed either.
+    fn withdraw_ambiguous(&mut self) {
+        let Self { tools, routes, .. } = self;
+        if !routes.values().any(|route| matches!(route, Route::Ambiguous(..))) {
+            return;
+        }
+        tools.retain(|tool| matches!(routes.get(tool.described.id()), Some(Route::To(_))));
+        for (place, tool) in tools.iter().enumerate() {
+            routes.insert(Arc::clone(tool.described.id()), Route::To(place));
+        }
+    }
+}

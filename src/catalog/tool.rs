@@ -1,0 +1,182 @@
+//! One tool, as its server described it and as a host calls it.
+
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{CatalogFault, naming};
+use crate::{
+    connection::{Connection, call::Call},
+    arguments::Arguments,
+};
+
+/// A tool of a session. A cheap handle: it names a server, not an incarnation of it.
+#[derive(Debug, Clone)]
+pub struct Tool {
+    pub(super) described: Arc<Description>,
+    pub(super) connection: Arc<Connection>,
+}
+
+/// What a server said about one tool, and the names that follow from it.
+#[derive(Debug)]
+pub(crate) struct Description {
+    id: Arc<str>,
+    llm_name: String,
+    name: String,
+    /// `"name":"…"`, ready to be put into a request.
+    name_member: String,
+    raw: Box<RawValue>,
+}
+
+impl Tool {
+    /// The canonical id: `<server>.<tool>`, or with the server's prefix.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.described.id
+    }
+
+    /// The name of the server that offers it.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        self.connection.name()
+    }
+
+    /// Its name as the server knows it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.described.name
+    }
+
+    /// A name that model providers accept (`[A-Za-z0-9_-]`, 64 bytes at most): different for every
+    /// tool, and the same whatever other servers there are.
+    #[must_use]
+    pub fn llm_name(&self) -> &str {
+        &self.described.llm_name
+    }
+
+    /// The tool as JSON, exactly as the server described it, every field kept.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        self.described.raw.get()
+    }
+
+    /// The tool as a JSON value.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(self.raw()).unwrap_or_default()
+    }
+
+    /// Its description, if it has one.
+    #[must_use]
+    pub fn description(&self) -> Option<String> {
+        self.json().get("description")?.as_str().map(str::to_owned)
+    }
+
+    /// The JSON Schema of its arguments.
+    #[must_use]
+    pub fn input_schema(&self) -> Value {
+        self.json()["inputSchema"].take()
+    }
+
+    /// The tool as a type of the protocol's SDK.
+    ///
+    /// # Errors
+    ///
+    /// Where the description has a field of another type than the protocol says;
+    /// [`raw`](Self::raw) has it all the same.
+    pub fn typed(&self) -> serde_json::Result<rmcp::model::Tool> {
+        serde_json::from_str(self.raw())
+    }
+
+    /// Calls it; as [`Session::call`](crate::Session::call), without looking it up.
+    pub fn call(&self, arguments: impl Into<Arguments>) -> Call {
+        Call::of_tool(self.clone(), arguments.into())
+    }
+
+    pub(crate) fn name_member(&self) -> &str {
+        &self.described.name_member
+    }
+
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+/// What one server lists, with what was wrong with it.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Listing {
+    pub(crate) tools: Vec<Arc<Description>>,
+    pub(crate) faults: Vec<CatalogFault>,
+    seen: HashSet<String>,
+    listed: usize,
+}
+
+impl Listing {
+    /// Takes one tool of a page, or quarantines it.
+    pub(crate) fn add(&mut self, server: &str, prefix: &str, raw: Box<RawValue>) {
+        self.listed += 1;
+        match Description::read(prefix, raw) {
+            Ok(described) if self.seen.insert(described.name.clone()) => {
+                self.tools.push(Arc::new(described));
+            }
+            Ok(described) => self.leave_out(server, &described.name, "its name stands twice"),
+            Err((name, reason)) => {
+                let tool = name.map_or(format!("number {}", self.listed), |name| format!("{name:?}"));
+                self.faults.push(CatalogFault::BadTool { server: server.to_owned(), tool, reason });
+            }
+        }
+    }
+
+    fn leave_out(&mut self, server: &str, name: &str, reason: &str) {
+        self.faults.push(CatalogFault::BadTool {
+            server: server.to_owned(),
+            tool: format!("{name:?}"),
+            reason: reason.to_owned(),
+        });
+    }
+}
+
+impl Description {
+    /// Checks what must be right for the tool to be called at all; the rest is the host's to judge.
+    fn read(prefix: &str, raw: Box<RawValue>) -> Result<Self, (Option<String>, String)> {
+        #[derive(Deserialize)]
+        struct Head<'a> {
+            #[serde(borrow)]
+            name: Option<Cow<'a, str>>,
+            #[serde(borrow, rename = "inputSchema")]
+            schema: Option<&'a RawValue>,
+        }
+        let head: Head<'_> =
+            serde_json::from_str(raw.get()).map_err(|error| (None, error.to_string()))?;
+        let Some(name) = head.name.map(Cow::into_owned) else {
+            return Err((None, "it has no name".to_owned()));
+        };
+        let schema = head.schema.map(RawValue::get);
+        let fault = if name.is_empty() {
+            Some("its name is empty")
+        } else if name.chars().any(char::is_control) {
+            Some("its name holds control characters")
+        } else if schema.is_none() {
+            Some("it has no inputSchema")
+        } else if !schema.is_some_and(|schema| schema.starts_with('{')) {
+            Some("its inputSchema is not an object")
+        } else {
+            None
+        };
+        if let Some(fault) = fault {
+            return Err((Some(name), fault.to_owned()));
+        }
+        Ok(Self {
+            id: naming::tool_id(prefix, &name).into(),
+            llm_name: naming::llm_name(prefix, &name),
+            name_member: format!("\"name\":{}", Value::from(name.as_str())),
+            name,
+            raw,
+        })
+    }
+
+    pub(super) fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+}

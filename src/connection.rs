@@ -1,0 +1,158 @@
+//! Everything behind one server: [`lifecycle`] decides, [`actor`] performs, [`epoch`] lives one
+//! link from its process to nothing left, [`link`] routes what goes over it.
+
+pub(crate) mod actor;
+pub(crate) mod ask;
+pub(crate) mod call;
+pub(crate) mod epoch;
+pub(crate) mod handshake;
+pub(crate) mod inbound;
+pub(crate) mod lifecycle;
+pub(crate) mod link;
+pub(crate) mod listing;
+pub(crate) mod outbox;
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::Span;
+
+use crate::{
+    catalog::Board,
+    census::Census,
+    event::{EVENT_CAPACITY, Event, Notification},
+    policy::CallOptions,
+    scope::Scope,
+    spec::ServerSpec,
+    status::Status,
+    transport::stderr::StderrTail,
+};
+use link::Link;
+
+/// What the connection of one server publishes: calls and handles read it, and never ask an actor.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) spec: ServerSpec,
+    /// The place of its declaration in the session.
+    pub(crate) place: usize,
+    pub(crate) options: CallOptions,
+    pub(crate) span: Span,
+    pub(crate) scope: Arc<SessionScope>,
+    /// The live link; none while the server is down.
+    link: ArcSwapOption<Link>,
+    status: watch::Sender<Status>,
+    /// Fires once nothing of the latest epoch is left.
+    gone: ArcSwapOption<CancellationToken>,
+    notifications: OnceLock<broadcast::Sender<Notification>>,
+    stderr: ArcSwapOption<StderrTail>,
+    noise: AtomicU64,
+    mailbox: ArcSwapOption<Mailbox>,
+}
+
+/// What all connections of a session share.
+#[derive(Debug)]
+pub(crate) struct SessionScope {
+    pub(crate) id: Arc<str>,
+    pub(crate) tasks: Scope,
+    pub(crate) census: Arc<Census>,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) board: Board,
+    pub(crate) span: Span,
+}
+
+/// The way to a connection's actor, which stays nameless here.
+pub(crate) struct Mailbox(pub(crate) Box<dyn Fn(Command) + Send + Sync>);
+
+impl std::fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mailbox")
+    }
+}
+
+/// What a handle may ask of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    Restart,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        spec: ServerSpec,
+        place: usize,
+        options: CallOptions,
+        scope: Arc<SessionScope>,
+    ) -> Self {
+        let span = crate::telemetry::connection_span(&scope.span, &spec.name);
+        Self {
+            options: spec.call_options.unwrap_or(options),
+            spec,
+            place,
+            span,
+            scope,
+            link: ArcSwapOption::empty(),
+            status: watch::Sender::new(Status::idle()),
+            gone: ArcSwapOption::empty(),
+            notifications: OnceLock::new(),
+            stderr: ArcSwapOption::empty(),
+            noise: AtomicU64::new(0),
+            mailbox: ArcSwapOption::empty(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.spec.name
+    }
+
+    /// The live link, if there is one.
+    pub(crate) fn link(&self) -> Option<Arc<Link>> {
+        self.link.load_full()
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    pub(crate) fn command(&self, command: Command) {
+        if let Some(mailbox) = self.mailbox.load().as_ref() {
+            (mailbox.0)(command);
+        }
+    }
+
+    pub(crate) fn notifications(&self) -> broadcast::Receiver<Notification> {
+        self.notifications.get_or_init(|| broadcast::Sender::new(EVENT_CAPACITY)).subscribe()
+    }
+
+    /// Hands a notification to those who listen; nobody may.
+    pub(crate) fn notify(&self, notification: impl FnOnce() -> Notification) {
+        if let Some(sender) = self.notifications.get().filter(|sender| sender.receiver_count() > 0)
+        {
+            drop(sender.send(notification()));
+        }
+    }
+
+    pub(crate) fn stderr_tail(&self) -> Vec<String> {
+        self.stderr.load().as_ref().map(|tail| tail.lines()).unwrap_or_default()
+    }
+
+    pub(crate) fn set_stderr(&self, tail: Arc<StderrTail>) {
+        self.stderr.store(Some(tail));
+    }
+
+    /// Counts a line on stdout that is not JSON-RPC, and returns the count.
+    pub(crate) fn count_noise(&self) -> u64 {
+        self.noise.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn noise(&self) -> u64 {
+        self.noise.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,297 @@
+//! The actor of one connection: performs what [`lifecycle`](super::lifecycle) decides, and is the
+//! only place that writes a [`Status`].
+
+use std::{sync::Arc, time::SystemTime};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    Command, Connection, Mailbox,
+    epoch::{Epoch, Opened, Report, Reporter},
+    handshake::Era,
+    lifecycle::{Action, Fact, Lifecycle},
+    link::Link,
+};
+use crate::{
+    catalog::{CatalogFault, Listing},
+    census::Counted,
+    error::{DownCause, DownReason, ServerError},
+    event::Event,
+    status::{Phase, Status},
+    telemetry,
+};
+
+pub(crate) struct ConnectionActor;
+
+pub(crate) struct Arguments {
+    pub(crate) connection: Arc<Connection>,
+    /// Whether the actor before this one died of a defect.
+    pub(crate) after_crash: bool,
+}
+
+pub(crate) struct ActorState {
+    connection: Arc<Connection>,
+    lifecycle: Lifecycle,
+    born: Instant,
+    era: Option<Era>,
+    /// The latest link that was open.
+    link: Option<Arc<Link>>,
+    /// Ends the current epoch, also when this actor dies without a word.
+    epoch: Option<(CancellationToken, DropGuard)>,
+    _counted: Counted,
+}
+
+#[derive(Debug)]
+pub(crate) enum Message {
+    Start,
+    Restart,
+    Stop,
+    Report(Report),
+    Slept { epoch: u64 },
+    #[cfg(test)]
+    Panic,
+}
+
+impl Actor for ConnectionActor {
+    type Msg = Message;
+    type State = ActorState;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Message>,
+        Arguments { connection, after_crash }: Arguments,
+    ) -> Result<ActorState, ActorProcessingErr> {
+        let commands = myself.clone();
+        let mailbox = Mailbox(Box::new(move |command| match command {
+            Command::Restart => tell(&commands, Message::Restart),
+        }));
+        connection.mailbox.store(Some(Arc::new(mailbox)));
+        let lifecycle = Lifecycle::new(connection.spec.restart.clone());
+        let mut state = ActorState {
+            lifecycle,
+            born: Instant::now(),
+            era: None,
+            link: None,
+            epoch: None,
+            _counted: connection.scope.census.actor(),
+            connection,
+        };
+        if after_crash {
+            state.recover(&myself);
+        }
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut ActorState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Start => state.take(&myself, Fact::StartAsked, None),
+            Message::Restart => state.take(&myself, Fact::RestartAsked, None),
+            Message::Stop => state.take(&myself, Fact::StopAsked, None),
+            Message::Slept { epoch } => state.take(&myself, Fact::Slept { epoch }, None),
+            Message::Report(report) => state.report(&myself, report),
+            #[cfg(test)]
+            #[expect(clippy::panic, reason = "what the test asks for")]
+            Message::Panic => panic!("asked to"),
+        }
+        Ok(())
+    }
+}
+
+impl ActorState {
+    /// Goes on where an actor died of a defect: its link is lost, and its process has to be gone
+    /// before the next starts.
+    fn recover(&mut self, myself: &ActorRef<Message>) {
+        let Status { epoch, phase, .. } = self.connection.status();
+        self.lifecycle = Lifecycle::after_crash(self.connection.spec.restart.clone(), epoch);
+        self.connection.link.store(None);
+        let reason = DownReason::new(DownCause::Internal);
+        self.publish(phase, Some(ServerError::Down(Arc::new(reason))));
+        let gone = self.connection.gone.load_full();
+        let actor = myself.clone();
+        self.connection.scope.tasks.spawn(&self.connection.span, async move {
+            if let Some(gone) = gone {
+                gone.cancelled().await;
+            }
+            tell(&actor, Message::Report(Report::Gone { epoch }));
+        });
+    }
+
+    fn report(&mut self, myself: &ActorRef<Message>, report: Report) {
+        match report {
+            Report::Opened { epoch, opened } => self.opened(myself, epoch, opened),
+            Report::StartFailed { epoch, error } => {
+                // What was believed of its era may have been what was wrong.
+                self.era = None;
+                let fact = Fact::StartFailed { epoch, permanent: error.is_permanent() };
+                self.take(myself, fact, Some(ServerError::Connect(Arc::new(error))));
+            }
+            Report::WentDown { epoch, reason } => {
+                self.take(myself, Fact::WentDown { epoch }, Some(ServerError::Down(reason)));
+            }
+            Report::Listed { epoch, listing } if epoch == self.lifecycle.state().epoch() => {
+                self.post(listing);
+            }
+            Report::Listed { .. } => {}
+            Report::Gone { epoch } => self.take(myself, Fact::Gone { epoch }, None),
+        }
+    }
+
+    /// Publishes the open link: its tools first, then the link, then the status, so that whoever
+    /// sees the last has the others.
+    fn opened(&mut self, myself: &ActorRef<Message>, epoch: u64, opened: Opened) {
+        if epoch != self.lifecycle.state().epoch() {
+            return;
+        }
+        let Opened { link, agreement, listing, pid } = opened;
+        self.era = Some(agreement.era);
+        self.post(listing);
+        self.link = Some(Arc::clone(&link));
+        self.connection.link.store(Some(link));
+        self.connection.status.send_if_modified(|status| {
+            status.pid = Some(pid);
+            status.protocol_version = Some(agreement.version);
+            false
+        });
+        self.take(myself, Fact::Opened { epoch }, None);
+    }
+
+    fn post(&self, listing: Listing) {
+        let Connection { scope, span, .. } = &*self.connection;
+        for fault in &listing.faults {
+            telemetry::catalog_fault(span, fault);
+        }
+        let catalog = scope.board.post(&self.connection, listing);
+        let name = self.connection.name().as_ref();
+        for fault in catalog.faults().iter().filter(|fault| fault.is_collision_of(name)) {
+            telemetry::catalog_fault(span, fault);
+        }
+        drop(scope.events.send(Event::Catalog { version: catalog.version() }));
+    }
+
+    /// Takes a fact, publishes where that leads, and performs what follows.
+    fn take(&mut self, myself: &ActorRef<Message>, fact: Fact, error: Option<ServerError>) {
+        let before = self.lifecycle.state();
+        let actions = self.lifecycle.step(fact, self.born.elapsed());
+        if self.lifecycle.state().phase() != Phase::Ready {
+            self.connection.link.store(None);
+        }
+        if self.lifecycle.state() != before {
+            self.publish(before.phase(), error);
+        }
+        for action in actions {
+            self.perform(myself, action);
+        }
+    }
+
+    fn publish(&self, from: Phase, error: Option<ServerError>) {
+        let state = self.lifecycle.state();
+        let to = state.phase();
+        let published = self.connection.status.send_if_modified(|status| {
+            let epoch = state.epoch();
+            status.restarts += u64::from(epoch > status.epoch && epoch > 1);
+            status.epoch = epoch;
+            status.phase = to;
+            if let Some(error) = error {
+                status.last_error = Some(error);
+            }
+            if to != from {
+                status.since = SystemTime::now();
+            }
+            if to != Phase::Ready {
+                (status.pid, status.protocol_version) = (None, None);
+            }
+            to != from
+        });
+        if published {
+            self.tell_of(from, self.connection.status());
+        }
+    }
+
+    fn tell_of(&self, from: Phase, status: Status) {
+        let pending = self.link.as_ref().map_or(0, |link| link.pending());
+        telemetry::status_changed(&self.connection.span, from, &status, pending);
+        let server = Arc::clone(self.connection.name());
+        let event = Event::Status { server, from, status: Box::new(status) };
+        // Nobody may listen.
+        drop(self.connection.scope.events.send(event));
+    }
+
+    fn perform(&mut self, myself: &ActorRef<Message>, action: Action) {
+        match action {
+            Action::Open { epoch } => self.open(myself, epoch),
+            Action::Close { epoch: _ } => self.close(),
+            Action::Sleep { epoch, attempt } => self.sleep(myself, epoch, attempt),
+            Action::Finish => myself.stop(None),
+        }
+    }
+
+    fn open(&mut self, myself: &ActorRef<Message>, number: u64) {
+        let connection = Arc::clone(&self.connection);
+        let stop = connection.scope.tasks.token().child_token();
+        self.epoch = Some((stop.clone(), stop.clone().drop_guard()));
+        let span = telemetry::link_span(&connection.span, number);
+        let actor = myself.clone();
+        let report: Reporter = Arc::new(move |report| tell(&actor, Message::Report(report)));
+        let gone = CancellationToken::new();
+        connection.gone.store(Some(Arc::new(gone.clone())));
+        let epoch = Epoch { connection, number, era: self.era, stop, span: span.clone(), report };
+        self.connection.scope.tasks.spawn(&span, async move {
+            let _gone = gone.drop_guard();
+            epoch.run().await;
+        });
+    }
+
+    /// Ends the current epoch: callers first, then the process.
+    fn close(&mut self) {
+        let Some((stop, _)) = &self.epoch else { return };
+        let stopping = self.lifecycle.state().phase() == Phase::Stopping;
+        let cause = if stopping { DownCause::SessionClosed } else { DownCause::Restarted };
+        if let Some(link) = self.link.take() {
+            link.go_down(DownReason::new(cause));
+        }
+        stop.cancel();
+    }
+
+    fn sleep(&self, myself: &ActorRef<Message>, epoch: u64, attempt: u32) {
+        let delay = self.connection.spec.restart.backoff.delay(attempt, fastrand::f64());
+        let actor = myself.clone();
+        let token = self.connection.scope.tasks.token().clone();
+        self.connection.scope.tasks.spawn(&self.connection.span, async move {
+            if token.run_until_cancelled(tokio::time::sleep(delay)).await.is_some() {
+                tell(&actor, Message::Slept { epoch });
+            }
+        });
+    }
+}
+
+/// Writes the last status of a connection whose session has ended, however its actor did.
+pub(crate) fn bury(connection: &Connection) {
+    connection.link.store(None);
+    connection.status.send_if_modified(|status| {
+        let changed = status.phase != Phase::Stopped;
+        (status.pid, status.protocol_version) = (None, None);
+        if changed {
+            (status.phase, status.since) = (Phase::Stopped, SystemTime::now());
+        }
+        changed
+    });
+}
+
+/// An actor that has ended takes no messages, and misses none.
+fn tell(actor: &ActorRef<Message>, message: Message) {
+    drop(actor.cast(message));
+}
+
+impl CatalogFault {
+    fn is_collision_of(&self, server: &str) -> bool {
+        matches!(self, Self::Collision { servers, .. } if servers.0 == server || servers.1 == server)
+    }
+}

@@ -1,0 +1,267 @@
+//! One call, from admission to outcome.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tracing::Span;
+
+use super::{
+    Connection, SessionScope,
+    handshake::Era,
+    link::{Link, Loss, Reply, Request, Timing},
+};
+use crate::{
+    arguments::Arguments,
+    catalog::{Route, Tool},
+    error::{CallError, Delivery, DownCause, DownReason},
+    output::Output,
+    policy::Limits,
+    status::Phase,
+    telemetry,
+    wire::{self, Answer, RawResult},
+};
+
+/// A call of a tool: a future that is sent when it is first polled.
+///
+/// # Cancel safety
+///
+/// Dropping it cancels the call: a request that has not left is withdrawn; for one that may have
+/// left, the server is told once, by `notifications/cancelled`, without waiting for it. A late
+/// answer is dropped.
+///
+/// # Errors
+///
+/// See [`CallError`]; [`kind`](CallError::kind) and [`delivery`](CallError::delivery) say what
+/// happened and whether the call may be repeated.
+#[derive(Debug)]
+#[must_use = "a call is sent when it is awaited"]
+pub struct Call {
+    stage: Stage,
+    idle_timeout: Option<Duration>,
+    total_timeout: Option<Duration>,
+    cancelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Declared { tool: Tool, arguments: Arguments },
+    Refused(CallError),
+    Waiting { tool: Tool, reply: Reply, span: Span },
+    Ended,
+}
+
+impl Call {
+    pub(crate) fn of_tool(tool: Tool, arguments: Arguments) -> Self {
+        Self::new(Stage::Declared { tool, arguments })
+    }
+
+    pub(crate) fn by_id(scope: &SessionScope, id: &str, arguments: Arguments) -> Self {
+        let catalog = scope.board.load();
+        Self::new(match (catalog.route(id), catalog.get(id)) {
+            (_, Some(tool)) => Stage::Declared { tool: tool.clone(), arguments },
+            (Some(Route::Ambiguous(a, b)), None) => Stage::Refused(CallError::AmbiguousTool {
+                tool: id.to_owned(),
+                servers: (a.to_string(), b.to_string()),
+            }),
+            (Some(Route::To(_)) | None, None) if scope.tasks.is_ending() => {
+                Stage::Refused(CallError::SessionClosed { delivery: Delivery::NotSent })
+            }
+            (Some(Route::To(_)) | None, None) => Stage::Refused(CallError::UnknownTool {
+                tool: id.to_owned(),
+                nearest: catalog.nearest(id),
+            }),
+        })
+    }
+
+    fn new(stage: Stage) -> Self {
+        Self { stage, idle_timeout: None, total_timeout: None, cancelled: None }
+    }
+
+    /// How long this call may go without an answer or progress, instead of the server's or the
+    /// session's setting; `Duration::ZERO` means no such limit.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = Some(limit);
+        self
+    }
+
+    /// How long this call may take in all, instead of the server's or the session's setting;
+    /// `Duration::ZERO` means no such limit.
+    pub fn total_timeout(mut self, limit: Duration) -> Self {
+        self.total_timeout = Some(limit);
+        self
+    }
+
+    /// Cancels the call, as dropping it would, when this token is cancelled; it then ends as
+    /// [`CallError::Cancelled`].
+    pub fn cancel_on(mut self, token: CancellationToken) -> Self {
+        self.cancelled = Some(Box::pin(token.cancelled_owned()));
+        self
+    }
+
+    fn send(&self, tool: &Tool, arguments: &Arguments) -> Result<(Reply, Span), CallError> {
+        if let Some(found) = arguments.unfit() {
+            return Err(CallError::InvalidArguments {
+                tool: tool.id().to_owned(),
+                found: found.to_owned(),
+            });
+        }
+        let connection = tool.connection();
+        let link = connection.link().ok_or_else(|| not_ready(connection))?;
+        let timing = self.timing(connection);
+        let id = link.next_id();
+        let meta = link.meta(timing.idle.is_some());
+        let frame = wire::request(id, "tools/call", meta, |frame| {
+            frame.extend_from_slice(tool.name_member().as_bytes());
+            frame.extend_from_slice(b",\"arguments\":");
+            arguments.write(frame)
+        })
+        .map_err(|error| CallError::InvalidArguments {
+            tool: tool.id().to_owned(),
+            found: error.to_string(),
+        })?;
+        let span = telemetry::call_span(&connection.span, tool.id(), id);
+        let request = Request { id, frame, timing, admitted: true, cancellable: true };
+        match link.send(request) {
+            Ok(reply) => Ok((reply, span)),
+            Err(loss) => Err(lost(tool, link.epoch, loss)),
+        }
+    }
+
+    fn timing(&self, connection: &Connection) -> Timing {
+        let limit = |own: Option<Duration>, inherited| {
+            Some(own.unwrap_or(inherited)).filter(|limit| !limit.is_zero())
+        };
+        Timing {
+            idle: limit(self.idle_timeout, connection.options.idle_timeout),
+            total: limit(self.total_timeout, connection.options.total_timeout),
+        }
+    }
+
+    fn is_cancelled(&mut self, cx: &mut Context<'_>) -> bool {
+        self.cancelled.as_mut().is_some_and(|token| token.as_mut().poll(cx).is_ready())
+    }
+
+    /// Ends a call that its token cancelled.
+    fn cancel(&mut self) -> CallError {
+        let (tool, delivery) = match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Waiting { tool, reply, .. } => (tool, reply.cancel()),
+            Stage::Declared { tool, .. } => (tool, Delivery::NotSent),
+            Stage::Refused(error) => return error,
+            Stage::Ended => return CallError::SessionClosed { delivery: Delivery::MaybeSent },
+        };
+        CallError::Cancelled { tool: tool.id().to_owned(), delivery }
+    }
+}
+
+impl Future for Call {
+    type Output = Result<Output, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.is_cancelled(cx) && !matches!(self.stage, Stage::Ended) {
+            return Poll::Ready(Err(self.cancel()));
+        }
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Declared { tool, arguments } => {
+                let (reply, span) = self.send(&tool, &arguments)?;
+                self.stage = Stage::Waiting { tool, reply, span };
+            }
+            Stage::Refused(error) => return Poll::Ready(Err(error)),
+            waiting @ Stage::Waiting { .. } => self.stage = waiting,
+            Stage::Ended => return Poll::Pending,
+        }
+        let Stage::Waiting { tool, reply, span } = &mut self.stage else { return Poll::Pending };
+        let outcome = ready!(Pin::new(&mut *reply).poll(cx));
+        let outcome = conclude(tool, reply.link(), outcome);
+        telemetry::call_ended(span, &outcome);
+        self.stage = Stage::Ended;
+        Poll::Ready(outcome)
+    }
+}
+
+fn conclude(
+    tool: &Tool,
+    link: &Link,
+    outcome: Result<Vec<u8>, Loss>,
+) -> Result<Output, CallError> {
+    let frame = outcome.map_err(|loss| lost(tool, link.epoch, loss))?;
+    let (server, id) = (tool.server(), tool.id());
+    let invalid = |detail: String| CallError::InvalidResponse {
+        server: server.to_owned(),
+        tool: id.to_owned(),
+        detail,
+    };
+    match wire::open_answer(frame).map_err(invalid)? {
+        Answer::Result(result) => check(&result, link.era()).map_err(invalid).map(|()| Output::new(result)),
+        Answer::Error(error) => Err(CallError::Rejected {
+            server: server.to_owned(),
+            tool: id.to_owned(),
+            code: error.code,
+            message: error.message,
+            data: error.data,
+        }),
+    }
+}
+
+/// Refuses what is no result of a tool: anything but an object, and a kind of result that we did
+/// not ask for (MCP 2026-07-28, basic: an unrecognised `resultType` is invalid).
+fn check(result: &RawResult, era: Option<Era>) -> Result<(), String> {
+    #[derive(Deserialize)]
+    struct Head {
+        #[serde(rename = "resultType")]
+        result_type: Option<String>,
+    }
+    if !result.get().starts_with('{') {
+        return Err("the result is not an object".to_owned());
+    }
+    if era != Some(Era::Modern) {
+        return Ok(());
+    }
+    let head: Head = serde_json::from_str(result.get()).map_err(|error| error.to_string())?;
+    match head.result_type.as_deref() {
+        None | Some("complete") => Ok(()),
+        Some(other) => Err(format!("a result of the type {other:?}, which was not asked for")),
+    }
+}
+
+fn not_ready(connection: &Connection) -> CallError {
+    let status = connection.status();
+    let over = matches!(status.phase, Phase::Stopping | Phase::Stopped);
+    if over || connection.scope.tasks.is_ending() {
+        return CallError::SessionClosed { delivery: Delivery::NotSent };
+    }
+    let server = connection.name().to_string();
+    CallError::NotReady { server, phase: status.phase, error: status.last_error }
+}
+
+fn lost(tool: &Tool, epoch: u64, loss: Loss) -> CallError {
+    let server = tool.server().to_owned();
+    let limits: &Limits = &tool.connection().spec.limits;
+    match loss {
+        Loss::Down { reason, delivery } => down(server, epoch, reason, delivery),
+        Loss::TimedOut { limit, after, delivery } => {
+            CallError::TimedOut { server, tool: tool.id().to_owned(), limit, after, delivery }
+        }
+        Loss::TooManyCalls => {
+            let limit = format!("{} calls in flight", limits.max_calls);
+            CallError::Overloaded { server, limit, setting: "max_calls" }
+        }
+        Loss::TooManyBytes => {
+            let limit = format!("{} bytes of requests in flight", limits.max_call_bytes);
+            CallError::Overloaded { server, limit, setting: "max_call_bytes" }
+        }
+    }
+}
+
+fn down(server: String, epoch: u64, reason: Arc<DownReason>, delivery: Delivery) -> CallError {
+    if matches!(reason.cause, DownCause::SessionClosed) {
+        return CallError::SessionClosed { delivery };
+    }
+    CallError::TransportDown { server, epoch, delivery, reason }
+}

@@ -1,0 +1,137 @@
+//! What comes in over a link: answers to their callers, and what the server asks and tells of its
+//! own accord.
+
+use std::{borrow::Cow, sync::Arc};
+
+use serde::Deserialize;
+use serde_json::{json, value::RawValue};
+use tokio::sync::Notify;
+
+use super::{Connection, handshake::Era, link::Link};
+use crate::{
+    event::Notification,
+    telemetry,
+    transport::stdio::Frames,
+    wire::{self, Incoming, RequestId},
+};
+
+const METHOD_NOT_FOUND: i64 = -32601;
+
+/// The receiving side of one link.
+pub(crate) struct Inbound {
+    connection: Arc<Connection>,
+    link: Arc<Link>,
+    /// Told when the server says that its tools changed; remembers one change, however many come.
+    tools_changed: Arc<Notify>,
+    answers: Vec<(RequestId, Vec<u8>)>,
+}
+
+impl Inbound {
+    pub(crate) fn new(
+        connection: Arc<Connection>,
+        link: Arc<Link>,
+        tools_changed: Arc<Notify>,
+    ) -> Self {
+        Self { connection, link, tools_changed, answers: Vec::new() }
+    }
+
+    fn batch(&mut self, frames: &[&RawValue]) {
+        for frame in frames {
+            match wire::classify(frame.get().as_bytes()) {
+                // A batch within a batch is none.
+                Incoming::Batch(_) => self.noise(frame.get().len()),
+                incoming => self.single(incoming, Cow::Borrowed(frame.get().as_bytes())),
+            }
+        }
+    }
+
+    fn single(&mut self, incoming: Incoming<'_>, frame: Cow<'_, [u8]>) {
+        match incoming {
+            Incoming::Answer { id } => self.answers.push((id, frame.into_owned())),
+            Incoming::Request { id, method } => self.question(id, &method),
+            Incoming::Notification { method, params } => self.told(method, params),
+            Incoming::Batch(frames) => self.batch(&frames),
+            Incoming::Unroutable => telemetry::stray_answers(1),
+            Incoming::Noise => self.noise(frame.len()),
+        }
+    }
+
+    fn noise(&self, bytes: usize) {
+        // A blank line says nothing, and is no reason to warn.
+        if bytes > 0 {
+            telemetry::noise(self.connection.count_noise(), bytes);
+        }
+    }
+
+    /// Answers a question of the server: every one, since silence would hang it. Ids of theirs and
+    /// of ours never meet: theirs go back as they came.
+    fn question(&self, id: &RawValue, method: &str) {
+        if self.link.era() == Some(Era::Modern) {
+            // MCP 2026-07-28, basic/transports: no such thing there, and no answer to it.
+            return telemetry::question_on_modern_link(method);
+        }
+        let roots = &self.connection.spec.roots;
+        let answer = match method {
+            "ping" => wire::answer(id, Ok(&json!({}))),
+            "roots/list" if !roots.is_empty() => {
+                let roots: Vec<_> = roots.iter().map(|uri| json!({ "uri": uri })).collect();
+                wire::answer(id, Ok(&json!({ "roots": roots })))
+            }
+            _ => {
+                telemetry::question_refused(method);
+                let refusal = (METHOD_NOT_FOUND, "this client does not offer it");
+                wire::answer(id, Err::<&(), _>(refusal))
+            }
+        };
+        self.link.answer(answer);
+    }
+
+    fn told(&self, method: String, params: Option<&RawValue>) {
+        match method.as_str() {
+            "notifications/progress" => {
+                if let Some(id) = params.and_then(progress_token) {
+                    self.link.progress(id);
+                }
+            }
+            "notifications/tools/list_changed" => self.tools_changed.notify_one(),
+            _ => self.connection.notify(|| Notification::Message {
+                epoch: self.link.epoch,
+                method: method.into(),
+                params: params.map(|params| Arc::from(params.to_owned())),
+            }),
+        }
+    }
+}
+
+impl Frames for Inbound {
+    fn frame(&mut self, frame: Cow<'_, [u8]>) {
+        let trimmed = wire::trim(&frame);
+        let id = match wire::classify(trimmed) {
+            Incoming::Answer { id } => id,
+            incoming => return self.single(incoming, Cow::Borrowed(trimmed)),
+        };
+        let bare = trimmed.len() == frame.len();
+        let owned = if bare { frame.into_owned() } else { trimmed.to_vec() };
+        self.answers.push((id, owned));
+    }
+
+    fn flush(&mut self) {
+        if self.answers.is_empty() {
+            return;
+        }
+        let stray = self.link.complete(&mut self.answers);
+        if stray > 0 {
+            telemetry::stray_answers(stray);
+        }
+    }
+}
+
+/// The request that a progress notification is about: our tokens are the ids of our requests.
+fn progress_token(params: &RawValue) -> Option<RequestId> {
+    #[derive(Deserialize)]
+    struct Progress {
+        #[serde(rename = "progressToken")]
+        token: RequestId,
+    }
+    serde_json::from_str(params.get()).ok().map(|Progress { token }| token)
+}

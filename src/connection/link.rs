@@ -1,0 +1,531 @@
+//! One live incarnation of a connection: pending requests by id, permits, the way out, and the
+//! down signal.
+//!
+//! All of it is one value under one lock, which is never held across an await: whether the link
+//! lives, who waits, and what has not left yet can therefore not disagree. A request is inserted and
+//! queued in one step that fails on a dead link, and going down takes all that wait in one step, so
+//! no request can slip between the two and wait for ever.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use parking_lot::{Mutex, MutexGuard};
+use rustc_hash::FxHashMap;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    handshake::Era,
+    outbox::{Batch, Frame, Outbox},
+};
+use crate::{
+    error::{CallLimit, Delivery, DownCause, DownReason},
+    policy::Limits,
+    transport::Sink,
+    wire::{self, Meta, RequestId},
+};
+
+/// A frame of this size or more is not written inline, while others wait for the lock.
+const INLINE_BYTES: usize = 16 << 10;
+
+/// How many answers to its questions a server may leave unread before its link goes down.
+const UNREAD_ANSWERS: usize = 1024;
+
+pub(crate) struct Link {
+    pub(crate) epoch: u64,
+    limits: Limits,
+    ids: AtomicU64,
+    state: Mutex<State>,
+    /// Known after the handshake.
+    era: OnceLock<Era>,
+    frames_wait: Notify,
+    alarm_moved: Notify,
+    write_failed: CancellationToken,
+    down: CancellationToken,
+}
+
+struct State {
+    /// Why the link is down; once set, nothing is inserted or queued any more.
+    down: Option<Arc<DownReason>>,
+    pending: FxHashMap<RequestId, Pending>,
+    calls: usize,
+    bytes: usize,
+    outbox: Outbox,
+    /// Whether the writer task has been woken for what the outbox holds.
+    writer_awake: bool,
+    sink: Option<Arc<dyn Sink>>,
+    write_error: Option<Arc<io::Error>>,
+    /// How many requests failed when the link went down.
+    lost: usize,
+    /// When the clock task looks next; no deadline lies before it.
+    alarm: Option<Instant>,
+}
+
+struct Pending {
+    done: oneshot::Sender<Outcome>,
+    timing: Timing,
+    /// When it is given up, by whichever limit comes first.
+    deadline: Option<Instant>,
+    total_at: Option<Instant>,
+    /// Its share of the byte budget; none for our own requests, which are not admitted by count.
+    weight: Option<usize>,
+    cancellable: bool,
+}
+
+/// What a request ends with: the frame of its answer, or why there is none.
+pub(crate) type Outcome = Result<Vec<u8>, Loss>;
+
+/// Why a request has no answer.
+#[derive(Debug, Clone)]
+pub(crate) enum Loss {
+    Down { reason: Arc<DownReason>, delivery: Delivery },
+    TimedOut { limit: CallLimit, after: Duration, delivery: Delivery },
+    TooManyCalls,
+    TooManyBytes,
+}
+
+/// The limits of one request; `None` is no limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Timing {
+    pub(crate) idle: Option<Duration>,
+    pub(crate) total: Option<Duration>,
+}
+
+/// A request about to be sent.
+pub(crate) struct Request {
+    pub(crate) id: RequestId,
+    pub(crate) frame: Vec<u8>,
+    pub(crate) timing: Timing,
+    /// Whether it takes a permit: calls of the host do, our own requests do not.
+    pub(crate) admitted: bool,
+    /// Whether the server is told when nobody waits any more; `initialize` must not be cancelled.
+    pub(crate) cancellable: bool,
+}
+
+impl Link {
+    pub(crate) fn new(epoch: u64, limits: Limits, sink: Arc<dyn Sink>) -> Self {
+        let state = State {
+            down: None,
+            pending: FxHashMap::default(),
+            calls: 0,
+            bytes: 0,
+            outbox: Outbox::default(),
+            writer_awake: false,
+            sink: Some(sink),
+            write_error: None,
+            lost: 0,
+            alarm: None,
+        };
+        Self {
+            epoch,
+            limits,
+            ids: AtomicU64::new(1),
+            state: Mutex::new(state),
+            era: OnceLock::new(),
+            frames_wait: Notify::new(),
+            alarm_moved: Notify::new(),
+            write_failed: CancellationToken::new(),
+            down: CancellationToken::new(),
+        }
+    }
+
+    pub(crate) fn next_id(&self) -> RequestId {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The `_meta` of a request on this link.
+    pub(crate) fn meta(&self, progress: bool) -> Meta<'_> {
+        Meta { members: self.era().map_or("", Era::meta), progress }
+    }
+
+    /// The era of the server, once the handshake has found it out.
+    pub(crate) fn era(&self) -> Option<Era> {
+        self.era.get().copied()
+    }
+
+    /// Sets what every request carries from now on; only the handshake does, once.
+    pub(crate) fn set_era(&self, era: Era) {
+        self.era.get_or_init(|| era);
+    }
+
+    /// Inserts a request and queues its frame, in one step; on a dead or full link it does neither.
+    pub(crate) fn send(self: &Arc<Self>, request: Request) -> Result<Reply, Loss> {
+        let now = Instant::now();
+        let (done, receiver) = oneshot::channel();
+        let weight = request.admitted.then_some(request.frame.len());
+        let mut state = self.state.lock();
+        state.admit(weight, &self.limits)?;
+        let total_at = request.timing.total.map(|limit| now + limit);
+        let mut pending = Pending {
+            done,
+            timing: request.timing,
+            deadline: None,
+            total_at,
+            weight,
+            cancellable: request.cancellable,
+        };
+        pending.extend(now);
+        let alarm_moved = state.set_alarm(pending.deadline);
+        state.pending.insert(request.id, pending);
+        self.enqueue(state, Frame { request: Some(request.id), bytes: request.frame });
+        if alarm_moved {
+            self.alarm_moved.notify_one();
+        }
+        Ok(Reply { link: Arc::clone(self), id: request.id, outcome: Some(receiver) })
+    }
+
+    /// Queues a notification of ours.
+    pub(crate) fn notify(&self, bytes: Vec<u8>) {
+        let state = self.state.lock();
+        if state.down.is_none() {
+            self.enqueue(state, Frame { request: None, bytes });
+        }
+    }
+
+    /// Queues our answer to a question of the server. A server that asks on without reading the
+    /// answers takes its link down: dropping an answer would leave it waiting.
+    pub(crate) fn answer(&self, bytes: Vec<u8>) {
+        let state = self.state.lock();
+        let queued = state.outbox.unasked();
+        if state.down.is_none() && queued < UNREAD_ANSWERS {
+            return self.enqueue(state, Frame { request: None, bytes });
+        }
+        drop(state);
+        self.go_down(DownReason::new(DownCause::NotReading { queued }));
+    }
+
+    /// Queues a frame and sees to it that it is written: here and now if nothing else is going on,
+    /// so that a lone call costs no task switch; otherwise by the writer task, which takes all that
+    /// has come by then in one system call.
+    fn enqueue(&self, mut state: MutexGuard<'_, State>, frame: Frame) {
+        let small = frame.bytes.len() < INLINE_BYTES;
+        state.outbox.push(frame);
+        if state.writer_awake {
+            return;
+        }
+        if small && state.pending.len() <= 1 && self.write_inline(&mut state) {
+            return;
+        }
+        state.writer_awake = true;
+        drop(state);
+        self.frames_wait.notify_one();
+    }
+
+    fn write_inline(&self, state: &mut State) -> bool {
+        let Some(sink) = state.sink.as_deref() else { return true };
+        match state.outbox.write(sink) {
+            Ok(done) => done,
+            Err(error) => {
+                state.write_error = Some(Arc::new(error));
+                self.write_failed.cancel();
+                true
+            }
+        }
+    }
+
+    /// Hands the answers of one read to those who wait for them, and forgets the rest; returns how
+    /// many nobody waited for.
+    pub(crate) fn complete(&self, answers: &mut Vec<(RequestId, Vec<u8>)>) -> usize {
+        let mut found = Vec::with_capacity(answers.len());
+        let total = answers.len();
+        {
+            let mut state = self.state.lock();
+            for (id, frame) in answers.drain(..) {
+                if let Some(pending) = state.take(id) {
+                    found.push((pending.done, frame));
+                }
+            }
+        }
+        let stray = total - found.len();
+        for (done, frame) in found {
+            deliver(done, Ok(frame));
+        }
+        stray
+    }
+
+    /// Progress of a request: its idle limit starts afresh, its total limit does not.
+    pub(crate) fn progress(&self, id: RequestId) {
+        if let Some(pending) = self.state.lock().pending.get_mut(&id) {
+            // The deadline only moves away, so the alarm may stay where it is.
+            pending.extend(Instant::now());
+        }
+    }
+
+    /// Gives a request up; exactly one of its answer, its deadline, the link's end and this takes
+    /// it out of the pending table, and only the one that does may tell the server.
+    fn abandon(&self, id: RequestId, reason: &'static str) -> Delivery {
+        let mut state = self.state.lock();
+        let Some(pending) = state.take(id) else { return Delivery::MaybeSent };
+        self.give_up(state, id, pending.cancellable, reason)
+    }
+
+    fn give_up(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        id: RequestId,
+        cancellable: bool,
+        reason: &'static str,
+    ) -> Delivery {
+        if state.outbox.withdraw(id) {
+            return Delivery::NotSent;
+        }
+        if cancellable {
+            let bytes = wire::cancelled(id, reason);
+            self.enqueue(state, Frame { request: None, bytes });
+        }
+        Delivery::MaybeSent
+    }
+
+    /// Ends the link: from here on nothing is accepted, and every pending request fails at once,
+    /// each with its own delivery. Only the first reason counts.
+    pub(crate) fn go_down(&self, reason: DownReason) {
+        let reason = Arc::new(reason);
+        let mut lost = Vec::new();
+        {
+            let mut state = self.state.lock();
+            if state.down.is_some() {
+                return;
+            }
+            state.down = Some(Arc::clone(&reason));
+            state.sink = None;
+            for (id, pending) in std::mem::take(&mut state.pending) {
+                let unsent = state.outbox.holds(id);
+                let delivery = if unsent { Delivery::NotSent } else { Delivery::MaybeSent };
+                lost.push((pending.done, delivery));
+            }
+            state.outbox.clear();
+            (state.calls, state.bytes) = (0, 0);
+            state.lost = lost.len();
+        }
+        for (done, delivery) in lost {
+            deliver(done, Err(Loss::Down { reason: Arc::clone(&reason), delivery }));
+        }
+        self.down.cancel();
+    }
+
+    /// Resolves once the link is down and its pending requests have failed.
+    pub(crate) async fn down(&self) -> Arc<DownReason> {
+        self.down.cancelled().await;
+        let state = self.state.lock();
+        state.down.clone().unwrap_or_else(|| Arc::new(DownReason::new(DownCause::Internal)))
+    }
+
+    /// Resolves once writing has failed.
+    pub(crate) async fn write_failed(&self) -> Arc<io::Error> {
+        self.write_failed.cancelled().await;
+        let error = self.state.lock().write_error.clone();
+        error.unwrap_or_else(|| Arc::new(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    /// How many requests wait for an answer, or waited when the link went down.
+    pub(crate) fn pending(&self) -> usize {
+        let state = self.state.lock();
+        state.pending.len() + state.lost
+    }
+
+    /// The writer task: writes what is queued until the link is down.
+    pub(crate) async fn write(self: Arc<Self>, sink: Arc<dyn Sink>) {
+        self.down.run_until_cancelled(self.write_frames(&*sink)).await;
+    }
+
+    async fn write_frames(&self, sink: &dyn Sink) {
+        let mut batch = Batch::default();
+        loop {
+            self.frames_wait.notified().await;
+            loop {
+                // Let every task that is ready queue its frame first: one system call for all.
+                tokio::task::yield_now().await;
+                if !self.take_frames(&mut batch) {
+                    break;
+                }
+                match batch.write(sink) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        self.state.lock().outbox.restore(&mut batch);
+                        if let Err(error) = std::future::poll_fn(|cx| sink.poll_writable(cx)).await {
+                            return self.fail_write(error);
+                        }
+                    }
+                    Err(error) => return self.fail_write(error),
+                }
+            }
+        }
+    }
+
+    fn take_frames(&self, batch: &mut Batch) -> bool {
+        let mut state = self.state.lock();
+        state.writer_awake = state.outbox.take(batch);
+        state.writer_awake
+    }
+
+    fn fail_write(&self, error: io::Error) {
+        self.state.lock().write_error = Some(Arc::new(error));
+        self.write_failed.cancel();
+    }
+
+    /// The clock task: gives up the requests whose time has run out, until the link is down.
+    ///
+    /// One alarm serves all requests. It is only ever moved to an earlier time by a new request, so
+    /// in steady traffic it rings about once a timeout, not once a call.
+    pub(crate) async fn clock(self: Arc<Self>) {
+        self.down.run_until_cancelled(self.ring_alarms()).await;
+    }
+
+    async fn ring_alarms(&self) {
+        loop {
+            let alarm = self.state.lock().alarm;
+            match alarm {
+                None => self.alarm_moved.notified().await,
+                Some(at) => tokio::select! {
+                    () = tokio::time::sleep_until(at) => self.expire(),
+                    () = self.alarm_moved.notified() => {}
+                },
+            }
+        }
+    }
+
+    fn expire(&self) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let late = |pending: &Pending| pending.deadline.is_some_and(|at| at <= now);
+        let expired: Vec<RequestId> =
+            state.pending.iter().filter(|(_, pending)| late(pending)).map(|(id, _)| *id).collect();
+        let left = state.pending.values().filter(|pending| !late(pending));
+        state.alarm = left.filter_map(|pending| pending.deadline).min();
+        drop(state);
+        for id in expired {
+            self.time_out(id, now);
+        }
+    }
+
+    fn time_out(&self, id: RequestId, now: Instant) {
+        let mut state = self.state.lock();
+        // Progress may have come since it was found late.
+        let late = state.pending.get(&id).and_then(|pending| pending.deadline) <= Some(now);
+        let Some(pending) = state.take(id).filter(|_| late) else { return };
+        let delivery = self.give_up(state, id, pending.cancellable, "timed out");
+        let total = pending.total_at.is_some_and(|at| at <= now);
+        let (limit, after) = if total {
+            (CallLimit::Total, pending.timing.total)
+        } else {
+            (CallLimit::Idle, pending.timing.idle)
+        };
+        let after = after.unwrap_or_default();
+        deliver(pending.done, Err(Loss::TimedOut { limit, after, delivery }));
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+/// Completes a request. A receiver that is gone has been abandoned in the same moment; its drop
+/// found nothing to give up, and nobody misses the outcome.
+fn deliver(done: oneshot::Sender<Outcome>, outcome: Outcome) {
+    drop(done.send(outcome));
+}
+
+impl State {
+    fn admit(&mut self, weight: Option<usize>, limits: &Limits) -> Result<(), Loss> {
+        if let Some(reason) = &self.down {
+            let reason = Arc::clone(reason);
+            return Err(Loss::Down { reason, delivery: Delivery::NotSent });
+        }
+        let Some(weight) = weight else { return Ok(()) };
+        if self.calls >= limits.max_calls {
+            return Err(Loss::TooManyCalls);
+        }
+        if self.bytes + weight > limits.max_call_bytes {
+            return Err(Loss::TooManyBytes);
+        }
+        self.calls += 1;
+        self.bytes += weight;
+        Ok(())
+    }
+
+    /// Takes a request out of the table, with its permit.
+    fn take(&mut self, id: RequestId) -> Option<Pending> {
+        let pending = self.pending.remove(&id)?;
+        if let Some(weight) = pending.weight {
+            self.calls -= 1;
+            self.bytes -= weight;
+        }
+        Some(pending)
+    }
+
+    /// Sees to it that the alarm rings no later than this; true if it had to be moved.
+    fn set_alarm(&mut self, deadline: Option<Instant>) -> bool {
+        let Some(deadline) = deadline else { return false };
+        let early_enough = self.alarm.is_some_and(|at| at <= deadline);
+        if !early_enough {
+            self.alarm = Some(deadline);
+        }
+        !early_enough
+    }
+}
+
+impl Pending {
+    fn extend(&mut self, now: Instant) {
+        let idle_at = self.timing.idle.map(|limit| now + limit);
+        self.deadline = [idle_at, self.total_at].into_iter().flatten().min();
+    }
+}
+
+/// The answer to a request, in time or not at all.
+///
+/// Dropping it gives the request up: it is withdrawn if it has not left, otherwise the server is
+/// told once, without waiting for it.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    link: Arc<Link>,
+    id: RequestId,
+    outcome: Option<oneshot::Receiver<Outcome>>,
+}
+
+impl Reply {
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// Gives the request up now.
+    pub(crate) fn cancel(mut self) -> Delivery {
+        self.outcome = None;
+        self.link.abandon(self.id, "cancelled by the host")
+    }
+}
+
+impl Future for Reply {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let Some(receiver) = self.outcome.as_mut() else { return Poll::Pending };
+        let outcome = std::task::ready!(Pin::new(receiver).poll(cx));
+        self.outcome = None;
+        Poll::Ready(outcome.unwrap_or_else(|_| {
+            let reason = Arc::new(DownReason::new(DownCause::Internal));
+            Err(Loss::Down { reason, delivery: Delivery::MaybeSent })
+        }))
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if self.outcome.is_some() {
+            self.link.abandon(self.id, "cancelled by the host");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Reading a server's list of tools, and keeping it fresh.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    Connection,
+    ask::{AskError, ask},
+    handshake::Era,
+    link::{Link, Loss, Timing},
+};
+use crate::{
+    catalog::{CatalogFault, Listing},
+    wire::RawResult,
+};
+
+/// How long after a `list_changed` the next is waited for, and how long that may go on.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+const DEBOUNCE_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long a refresh may wait for one page.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long to wait before listening again to a server that ended the subscription.
+const LISTEN_AGAIN: Duration = Duration::from_secs(5);
+
+/// Why a listing says nothing: the link is down.
+pub(crate) struct LinkIsDown(pub(crate) Loss);
+
+/// Reads all pages of `tools/list`, or as many as make sense.
+///
+/// Whatever is wrong with the list is in its faults, next to what was right.
+pub(crate) async fn list_tools(
+    connection: &Connection,
+    link: &Arc<Link>,
+    timing: Timing,
+) -> Result<Listing, LinkIsDown> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Page {
+        tools: Vec<Box<RawValue>>,
+        #[serde(default)]
+        next_cursor: Option<String>,
+    }
+    let (server, prefix) = (connection.name().as_ref(), connection.spec.tool_prefix());
+    let limits = &connection.spec.limits;
+    let mut listing = Listing::default();
+    let mut seen = HashSet::new();
+    let mut cursor = None;
+    for pages in 0.. {
+        if pages == limits.max_pages {
+            let limit = limits.max_pages;
+            listing.faults.push(CatalogFault::TooManyPages { server: server.to_owned(), limit });
+            break;
+        }
+        let page = match page(link, timing, cursor.as_deref()).await {
+            Ok(result) => serde_json::from_str::<Page>(result.get()).map_err(|e| e.to_string()),
+            Err(AskError::Lost(loss @ Loss::Down { .. })) => return Err(LinkIsDown(loss)),
+            Err(error) => Err(describe(error)),
+        };
+        let page = match page {
+            Ok(page) => page,
+            Err(reason) => {
+                let server = server.to_owned();
+                listing.faults.push(CatalogFault::ListingFailed { server, pages, reason });
+                break;
+            }
+        };
+        for tool in page.tools {
+            if listing.tools.len() == limits.max_tools {
+                let (server, limit) = (server.to_owned(), limits.max_tools);
+                listing.faults.push(CatalogFault::TooManyTools { server, limit });
+                return Ok(listing);
+            }
+            listing.add(server, prefix, tool);
+        }
+        // A missing cursor ends the list; an empty one is a cursor like any other (MCP 2026-07-28,
+        // utilities/pagination).
+        let Some(next) = page.next_cursor else { break };
+        if !seen.insert(next.clone()) {
+            let (server, pages) = (server.to_owned(), pages + 1);
+            listing.faults.push(CatalogFault::CursorRepeated { server, cursor: next, pages });
+            break;
+        }
+        cursor = Some(next);
+    }
+    Ok(listing)
+}
+
+async fn page(
+    link: &Arc<Link>,
+    timing: Timing,
+    cursor: Option<&str>,
+) -> Result<RawResult, AskError> {
+    ask(link, "tools/list", timing, |frame| {
+        if let Some(cursor) = cursor {
+            frame.extend_from_slice(b"\"cursor\":");
+            serde_json::to_writer(frame, cursor)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+fn describe(error: AskError) -> String {
+    match error {
+        AskError::Refused(error) => format!("error {}: {}", error.code, error.message),
+        AskError::Malformed(detail) => detail,
+        AskError::Lost(Loss::TimedOut { after, .. }) => format!("no answer within {after:?}"),
+        AskError::Lost(Loss::Down { reason, .. }) => reason.to_string(),
+        AskError::Lost(Loss::TooManyCalls | Loss::TooManyBytes) => "the link is full".to_owned(),
+    }
+}
+
+/// The task that lists again when the server says that its tools changed: once for all that it says
+/// within a moment, and never twice at the same time. Ends with the link.
+pub(crate) async fn keep_fresh(
+    connection: Arc<Connection>,
+    link: Arc<Link>,
+    tools_changed: Arc<Notify>,
+    post: impl Fn(Listing) + Send,
+) {
+    let timing = Timing { idle: Some(PAGE_TIMEOUT), total: None };
+    let refresh = async {
+        loop {
+            tools_changed.notified().await;
+            debounce(&tools_changed).await;
+            match list_tools(&connection, &link, timing).await {
+                Ok(listing) => post(listing),
+                Err(LinkIsDown(_)) => return,
+            }
+        }
+    };
+    tokio::select! {
+        () = refresh => {}
+        _ = link.down() => {}
+    }
+}
+
+async fn debounce(changed: &Notify) {
+    let limit = Instant::now() + DEBOUNCE_LIMIT;
+    while Instant::now() < limit {
+        if tokio::time::timeout(DEBOUNCE, changed.notified()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The task that asks a modern server to tell about changes of its tools (MCP 2026-07-28,
+/// basic/patterns/subscriptions): there, nobody is told unasked. Ends with the link.
+pub(crate) async fn listen(link: Arc<Link>, tools_changed: Arc<Notify>) {
+    if link.era() != Some(Era::Modern) {
+        return;
+    }
+    let subscribe = async {
+        loop {
+            let ended = ask(&link, "subscriptions/listen", Timing::default(), |frame| {
+                frame.extend_from_slice(br#""notifications":{"toolsListChanged":true}"#);
+                Ok(())
+            })
+            .await;
+            // A server that refuses will refuse again; one that ended it may have missed a change.
+            let Ok(_graceful) = ended else { return };
+            tokio::time::sleep(LISTEN_AGAIN).await;
+            tools_changed.notify_one();
+        }
+    };
+    tokio::select! {
+        () = subscribe => {}
+        _ = link.down() => {}
+    }
+}

@@ -1,0 +1,28 @@
+//! The four questions that go unanswered elsewhere, each with its own type: is this declaration
+//! nonsense ([`SpecError`]), why is it not up ([`ConnectError`]), why did that link end
+//! ([`DownReason`]), and why have I no result, and may I repeat ([`CallError`])?
+
+mod call;
+mod connect;
+mod down;
+mod spec;
+
+pub use call::{CallError, CallLimit, Delivery};
+pub use connect::{ConnectError, OpenError, RequiredFailure, ServerError, Stage};
+pub use down::{DownCause, DownReason};
+pub use spec::SpecError;
+
+use std::fmt;
+
+/// Writes the captured stderr lines below a message, or nothing where there are none.
+fn write_stderr(f: &mut fmt::Formatter<'_>, lines: &[String]) -> fmt::Result {
+    const SHOWN: usize = 5;
+    if lines.is_empty() {
+        return Ok(());
+    }
+    f.write_str("; its last words on stderr:")?;
+    for line in &lines[lines.len().saturating_sub(SHOWN)..] {
+        write!(f, "\n  | {line}")?;
+    }
+    Ok(())
+}

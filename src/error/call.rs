@@ -1,0 +1,216 @@
+//! Why a call has no result, and whether it may be repeated.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde_json::value::RawValue;
+
+use super::{DownReason, ServerError};
+
+/// What is known about whether a request left us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Delivery {
+    /// No byte of it left: the server cannot have acted, and the call may be repeated.
+    NotSent,
+    /// A part of it, or all, may have left: the server may have acted.
+    MaybeSent,
+    /// The server answered it.
+    Answered,
+}
+
+/// Which time limit of a call ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallLimit {
+    /// Neither an answer nor progress for this long.
+    Idle,
+    /// The cap that no progress can move.
+    Total,
+}
+
+/// Why a call has no result.
+///
+/// A tool that ran and reports its own failure is not one of these: it is an
+/// [`Output`](crate::Output) with [`is_error`](crate::Output::is_error).
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// No server of the session offers this tool.
+    #[error("no tool {tool:?} in this session{}", Nearest(.nearest))]
+    UnknownTool {
+        /// The tool id that was asked for.
+        tool: String,
+        /// The tool ids most like it, best first; at most three.
+        nearest: Vec<String>,
+    },
+    /// Two servers offer a tool of this id, so that neither can be meant.
+    #[error(
+        "tool {tool:?} is offered by {} and {}: give one of them a prefix", servers.0, servers.1
+    )]
+    AmbiguousTool {
+        /// The tool id that was asked for.
+        tool: String,
+        /// The names of two servers that offer it.
+        servers: (String, String),
+    },
+    /// The arguments are not a JSON object, or could not be written as JSON.
+    #[error("the arguments of {tool:?} are {found}: tools take a JSON object")]
+    InvalidArguments {
+        /// The tool id that was asked for.
+        tool: String,
+        /// What was given instead of an object.
+        found: String,
+    },
+    /// The server of this tool has no live link at this moment.
+    #[error("server {server:?} is {phase}{}; see its status, or await Server::ready", Because(.error))]
+    NotReady {
+        /// The server of the tool.
+        server: String,
+        /// Where its connection stands.
+        phase: crate::Phase,
+        /// Why it is not ready, where a cause is known.
+        error: Option<ServerError>,
+    },
+    /// The link ended while the call was outstanding.
+    #[error("transport_down: server {server:?} (epoch {epoch}): {reason}")]
+    TransportDown {
+        /// The server of the tool.
+        server: String,
+        /// The link that ended.
+        epoch: u64,
+        /// Whether the server may have acted.
+        delivery: Delivery,
+        /// Why the link ended; the same value for every call it took along.
+        #[source]
+        reason: Arc<DownReason>,
+    },
+    /// A time limit of the call ran out.
+    #[error(
+        "server {server:?} gave no answer to {tool:?} within {after:?} ({limit}); raise the \
+         call's {limit} timeout if it needs longer"
+    )]
+    TimedOut {
+        /// The server of the tool.
+        server: String,
+        /// The tool id that was asked for.
+        tool: String,
+        /// Which limit it was.
+        limit: CallLimit,
+        /// The limit that ran out.
+        after: Duration,
+        /// Whether the server may have acted.
+        delivery: Delivery,
+    },
+    /// The host cancelled the call.
+    #[error("the call of {tool:?} was cancelled")]
+    Cancelled {
+        /// The tool id that was asked for.
+        tool: String,
+        /// Whether the server may have acted.
+        delivery: Delivery,
+    },
+    /// Too many calls, or too many bytes of arguments, are in flight on this server.
+    #[error("server {server:?} is at its limit of {limit}: wait for calls to end, or raise Limits::{setting}")]
+    Overloaded {
+        /// The server of the tool.
+        server: String,
+        /// The limit, with its unit.
+        limit: String,
+        /// The field of [`Limits`](crate::Limits) that sets it.
+        setting: &'static str,
+    },
+    /// The server answered with a JSON-RPC error.
+    #[error("server {server:?} rejected {tool:?} with error {code}: {message}")]
+    Rejected {
+        /// The server of the tool.
+        server: String,
+        /// The tool id that was asked for.
+        tool: String,
+        /// The JSON-RPC error code.
+        code: i64,
+        /// The message of the server.
+        message: String,
+        /// What the server added to it, untouched.
+        data: Option<Box<RawValue>>,
+    },
+    /// The server answered with something that is no result of a tool.
+    #[error("server {server:?} gave an answer to {tool:?} that makes no sense: {detail}")]
+    InvalidResponse {
+        /// The server of the tool.
+        server: String,
+        /// The tool id that was asked for.
+        tool: String,
+        /// What was wrong with it.
+        detail: String,
+    },
+    /// The session is closed, or was closed while the call was outstanding.
+    #[error("the session is closed")]
+    SessionClosed {
+        /// Whether the server may have acted.
+        delivery: Delivery,
+    },
+}
+
+impl CallError {
+    /// A stable name of the kind of error, in snake case; part of this crate's semver promise.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::UnknownTool { .. } => "unknown_tool",
+            Self::AmbiguousTool { .. } => "ambiguous_tool",
+            Self::InvalidArguments { .. } => "invalid_arguments",
+            Self::NotReady { .. } => "not_ready",
+            Self::TransportDown { .. } => "transport_down",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Rejected { .. } => "rejected",
+            Self::InvalidResponse { .. } => "invalid_response",
+            Self::SessionClosed { .. } => "session_closed",
+        }
+    }
+
+    /// Whether the server may have acted, and so whether the call may be repeated.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery {
+        match self {
+            Self::UnknownTool { .. }
+            | Self::AmbiguousTool { .. }
+            | Self::InvalidArguments { .. }
+            | Self::NotReady { .. }
+            | Self::Overloaded { .. } => Delivery::NotSent,
+            Self::TransportDown { delivery, .. }
+            | Self::TimedOut { delivery, .. }
+            | Self::Cancelled { delivery, .. }
+            | Self::SessionClosed { delivery } => *delivery,
+            Self::Rejected { .. } | Self::InvalidResponse { .. } => Delivery::Answered,
+        }
+    }
+}
+
+impl fmt::Display for CallLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "idle",
+            Self::Total => "total",
+        })
+    }
+}
+
+struct Nearest<'a>(&'a [String]);
+
+impl fmt::Display for Nearest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str(": list them with Session::tools"),
+            names => write!(f, ": did you mean {}?", names.join(", ")),
+        }
+    }
+}
+
+struct Because<'a>(&'a Option<ServerError>);
+
+impl fmt::Display for Because<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |error| write!(f, " ({error})"))
+    }
+}

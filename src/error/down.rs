@@ -1,0 +1,149 @@
+//! Why a link ended.
+
+use std::{fmt, io, sync::Arc};
+
+use super::write_stderr;
+
+/// Why a link ended, with what its server said last.
+///
+/// Every outstanding call of the link fails with the same `Arc<DownReason>`, as the source of
+/// [`CallError::TransportDown`](crate::CallError::TransportDown).
+#[derive(Debug, Clone)]
+pub struct DownReason {
+    pub(crate) cause: DownCause,
+    pub(crate) stderr_tail: Vec<String>,
+}
+
+/// What ended a link.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum DownCause {
+    /// The server process exited by itself.
+    Exited {
+        /// Its exit code.
+        code: i32,
+    },
+    /// A signal ended the server process.
+    Signalled {
+        /// The number of the signal; 9 is `SIGKILL`.
+        signal: i32,
+    },
+    /// The server closed its stdout, although its process lives.
+    StreamEnded,
+    /// Writing to the server failed, although its process lives.
+    WriteFailed(Arc<io::Error>),
+    /// Reading from the server failed.
+    ReadFailed(Arc<io::Error>),
+    /// The server sent a message above the limit.
+    FrameTooLarge {
+        /// The limit in bytes: [`Limits::max_frame`](crate::Limits::max_frame).
+        limit: usize,
+    },
+    /// The server asks on and on and does not read our answers.
+    NotReading {
+        /// How many answers waited for it.
+        queued: usize,
+    },
+    /// The host asked for a restart.
+    Restarted,
+    /// The session was closed.
+    SessionClosed,
+    /// A defect of this crate: the actor that owned the link is gone.
+    Internal,
+}
+
+impl DownReason {
+    pub(crate) fn new(cause: DownCause) -> Self {
+        Self { cause, stderr_tail: Vec::new() }
+    }
+
+    /// What ended the link.
+    #[must_use]
+    pub fn cause(&self) -> &DownCause {
+        &self.cause
+    }
+
+    /// The exit code, where the process exited by itself.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        if let DownCause::Exited { code } = self.cause { Some(code) } else { None }
+    }
+
+    /// The signal, where one ended the process.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        if let DownCause::Signalled { signal } = self.cause { Some(signal) } else { None }
+    }
+
+    /// The last lines that the server wrote on stderr, oldest first: at most 200 lines, 64 KiB.
+    #[must_use]
+    pub fn stderr_tail(&self) -> &[String] {
+        &self.stderr_tail
+    }
+}
+
+impl fmt::Display for DownReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cause)?;
+        write_stderr(f, &self.stderr_tail)
+    }
+}
+
+impl std::error::Error for DownReason {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.cause {
+            DownCause::WriteFailed(error) | DownCause::ReadFailed(error) => Some(error.as_ref()),
+            DownCause::Exited { .. }
+            | DownCause::Signalled { .. }
+            | DownCause::StreamEnded
+            | DownCause::FrameTooLarge { .. }
+            | DownCause::NotReading { .. }
+            | DownCause::Restarted
+            | DownCause::SessionClosed
+            | DownCause::Internal => None,
+        }
+    }
+}
+
+impl fmt::Display for DownCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited { code } => write!(f, "the server exited with code {code}"),
+            Self::Signalled { signal } => match signal_name(*signal) {
+                Some(name) => write!(f, "the server was ended by signal {signal} ({name})"),
+                None => write!(f, "the server was ended by signal {signal}"),
+            },
+            Self::StreamEnded => f.write_str("the server closed its stdout"),
+            Self::WriteFailed(error) => write!(f, "writing to the server failed: {error}"),
+            Self::ReadFailed(error) => write!(f, "reading from the server failed: {error}"),
+            Self::FrameTooLarge { limit } => write!(
+                f,
+                "the server sent a message of more than {limit} bytes: raise Limits::max_frame if \
+                 that is meant to be"
+            ),
+            Self::NotReading { queued } => {
+                write!(f, "the server asks, but left {queued} answers unread")
+            }
+            Self::Restarted => f.write_str("the host asked for a restart"),
+            Self::SessionClosed => f.write_str("the session was closed"),
+            Self::Internal => f.write_str("a defect in callboard: the link lost its owner"),
+        }
+    }
+}
+
+/// The names of the signals that end servers in practice; the same numbers on every Unix.
+fn signal_name(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        15 => "SIGTERM",
+        _ => return None,
+    })
+}

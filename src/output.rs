@@ -1,0 +1,146 @@
+//! What a tool answered: the raw result and its typed views.
+
+use rmcp::model::ContentBlock;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, value::RawValue};
+
+use crate::wire::RawResult;
+
+/// What a tool answered, exactly as its server wrote it.
+///
+/// The views parse what they show when they are asked; a view that does not fit loses nothing, for
+/// [`raw`](Self::raw) has it all.
+#[derive(Debug, Clone)]
+pub struct Output {
+    raw: RawResult,
+}
+
+/// One block of a tool's content.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Content {
+    /// A block of a type that the protocol's SDK knows.
+    Known(Box<ContentBlock>),
+    /// Any other block, untouched.
+    Unknown(Box<RawValue>),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head<'a> {
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    structured_content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    is_error: Option<&'a RawValue>,
+}
+
+impl Output {
+    pub(crate) fn new(raw: RawResult) -> Self {
+        Self { raw }
+    }
+
+    /// The result as JSON, to the byte.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        self.raw.get()
+    }
+
+    /// The result as a JSON value.
+    ///
+    /// # Errors
+    ///
+    /// Where it is nested deeper than serde_json goes (128 levels).
+    pub fn json(&self) -> serde_json::Result<Value> {
+        serde_json::from_str(self.raw())
+    }
+
+    /// Whether the tool says that it failed: its own failure, to be shown to a model, and not one
+    /// of the connection.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.head().is_some_and(|head| head.is_error.is_some_and(|flag| flag.get() == "true"))
+    }
+
+    /// Its text blocks, joined by line ends.
+    #[must_use]
+    pub fn text(&self) -> String {
+        #[derive(Deserialize)]
+        struct Text {
+            r#type: String,
+            text: String,
+        }
+        let texts = self.blocks().into_iter().filter_map(|block| {
+            let block: Text = serde_json::from_str(block.get()).ok()?;
+            (block.r#type == "text").then_some(block.text)
+        });
+        texts.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Its content blocks, typed where they parse.
+    #[must_use]
+    pub fn content(&self) -> Vec<Content> {
+        let typed = |block: &RawValue| match serde_json::from_str(block.get()) {
+            Ok(known) => Content::Known(Box::new(known)),
+            Err(_) => Content::Unknown(block.to_owned()),
+        };
+        self.blocks().into_iter().map(typed).collect()
+    }
+
+    /// Its structured content as a type of the host's; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Where the structured content does not fit the type.
+    pub fn structured<T: DeserializeOwned>(&self) -> serde_json::Result<Option<T>> {
+        let structured = self.head().and_then(|head| head.structured_content);
+        structured.map(|raw| serde_json::from_str(raw.get())).transpose()
+    }
+
+    fn head(&self) -> Option<Head<'_>> {
+        serde_json::from_str(self.raw()).ok()
+    }
+
+    fn blocks(&self) -> Vec<&RawValue> {
+        let content = self.head().and_then(|head| head.content);
+        content.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{self, Answer};
+
+    fn output(result: &str) -> Output {
+        let frame = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{result}}}");
+        match wire::open_answer(frame.into_bytes()) {
+            Ok(Answer::Result(raw)) => Output::new(raw),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn unknown_blocks_and_fields_are_kept() {
+        let text = r#"{"content":[{"type":"text","text":"a","annotations":{"audience":["system"]}},{"type":"hologram","x":1},{"type":"text","text":"b"}],"isError":true,"structuredContent":{"n":5},"future":[1]}"#;
+        let output = output(text);
+        assert_eq!(output.raw(), text);
+        assert_eq!(output.text(), "a\nb");
+        assert!(output.is_error());
+        assert_eq!(output.structured::<Value>().unwrap().unwrap()["n"], 5);
+        assert!(output.structured::<Vec<u8>>().is_err());
+        let content = output.content();
+        assert_eq!(content.len(), 3);
+        assert!(matches!(content[1], Content::Unknown(_)));
+        assert!(matches!(content[2], Content::Known(_)));
+    }
+
+    #[test]
+    fn a_result_of_an_odd_shape_has_empty_views() {
+        let output = output(r#"{"content":5,"isError":"yes"}"#);
+        assert!(!output.is_error());
+        assert!(output.content().is_empty() && output.text().is_empty());
+        assert!(output.structured::<Value>().unwrap().is_none());
+    }
+}

@@ -1,0 +1,276 @@
+//! Restart, backoff and limits: arithmetic on counts and durations, without a clock.
+
+use std::{collections::VecDeque, time::Duration};
+
+/// When a server is started again, how soon, and when to stop trying.
+///
+/// The vocabulary is that of OTP's supervisors (intensity in a period), with a backoff in front.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestartPolicy {
+    pub(crate) mode: RestartMode,
+    pub(crate) max_restarts: u32,
+    pub(crate) window: Duration,
+    pub(crate) reset_after: Duration,
+    pub(crate) backoff: Backoff,
+}
+
+/// Which ends of a link are followed by a new start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RestartMode {
+    Never,
+    OnFailure,
+    Always,
+}
+
+impl RestartPolicy {
+    /// No automatic restart: a server that is lost stays lost until
+    /// [`Server::restart`](crate::Server::restart).
+    #[must_use]
+    pub fn never() -> Self {
+        Self { mode: RestartMode::Never, ..Self::default() }
+    }
+
+    /// A restart after every start that failed and every link that ended unasked, except after a
+    /// [permanent cause](crate::ConnectError::is_permanent). The default.
+    #[must_use]
+    pub fn on_failure() -> Self {
+        Self::default()
+    }
+
+    /// As [`on_failure`](Self::on_failure), and after a permanent cause too: for a command that may
+    /// be installed later.
+    #[must_use]
+    pub fn always() -> Self {
+        Self { mode: RestartMode::Always, ..Self::default() }
+    }
+
+    /// Gives up on the server after `restarts` restarts within `window`. Default: 5 in 60 s.
+    #[must_use]
+    pub fn max_restarts(mut self, restarts: u32, window: Duration) -> Self {
+        self.max_restarts = restarts;
+        self.window = window;
+        self
+    }
+
+    /// How long to wait before a restart.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// After how long a time of Ready the backoff and the count of restarts start afresh. A
+    /// handshake alone resets nothing. Default: 60 s.
+    #[must_use]
+    pub fn reset_after(mut self, uptime: Duration) -> Self {
+        self.reset_after = uptime;
+        self
+    }
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self {
+            mode: RestartMode::OnFailure,
+            max_restarts: 5,
+            window: Duration::from_secs(60),
+            reset_after: Duration::from_secs(60),
+            backoff: Backoff::default(),
+        }
+    }
+}
+
+/// The delays before restarts: doubling from the first to the longest, each drawn from zero up to
+/// its bound (full jitter), so that a hundred servers do not come back at once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Backoff {
+    pub(crate) initial: Duration,
+    pub(crate) max: Duration,
+    jitter: bool,
+}
+
+impl Backoff {
+    /// Doubles from `initial` up to `max`, with full jitter.
+    #[must_use]
+    pub fn new(initial: Duration, max: Duration) -> Self {
+        Self { initial, max, jitter: true }
+    }
+
+    /// Takes the bounds themselves as the delays: for tests, and for hosts with a single server.
+    #[must_use]
+    pub fn without_jitter(mut self) -> Self {
+        self.jitter = false;
+        self
+    }
+
+    /// The delay before restart number `attempt` (from 0); `random` lies in `0.0..1.0`.
+    pub(crate) fn delay(&self, attempt: u32, random: f64) -> Duration {
+        let bound = self.initial.saturating_mul(2u32.saturating_pow(attempt)).min(self.max);
+        if self.jitter { bound.mul_f64(random.clamp(0.0, 1.0)) } else { bound }
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new(Duration::from_millis(200), Duration::from_secs(30))
+    }
+}
+
+/// The restarts of one server within a sliding window.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Intensity {
+    restarts: VecDeque<Duration>,
+}
+
+impl Intensity {
+    /// Counts a restart at `now`, or refuses it because the window is full.
+    pub(crate) fn admit(&mut self, now: Duration, policy: &RestartPolicy) -> bool {
+        while self.restarts.front().is_some_and(|&at| now.saturating_sub(at) > policy.window) {
+            self.restarts.pop_front();
+        }
+        if self.restarts.len() >= policy.max_restarts as usize {
+            return false;
+        }
+        self.restarts.push_back(now);
+        true
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.restarts.clear();
+    }
+}
+
+/// The bounds of one server: nothing that it does may take the host's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Calls in flight; one more is refused as `overloaded`. Default 256.
+    pub max_calls: usize,
+    /// Bytes of requests in flight; more are refused as `overloaded`. Default 64 MiB.
+    pub max_call_bytes: usize,
+    /// The largest message the server may send, in bytes; a larger one ends the link. Default
+    /// 64 MiB.
+    pub max_frame: usize,
+    /// Pages of one listing; the rest is left out and reported. Default 256.
+    pub max_pages: usize,
+    /// Tools of one listing; the rest is left out and reported. Default 16,384.
+    pub max_tools: usize,
+}
+
+impl Limits {
+    /// Sets [`max_calls`](Self::max_calls).
+    #[must_use]
+    pub fn with_max_calls(mut self, calls: usize) -> Self {
+        self.max_calls = calls;
+        self
+    }
+
+    /// Sets [`max_call_bytes`](Self::max_call_bytes).
+    #[must_use]
+    pub fn with_max_call_bytes(mut self, bytes: usize) -> Self {
+        self.max_call_bytes = bytes;
+        self
+    }
+
+    /// Sets [`max_frame`](Self::max_frame).
+    #[must_use]
+    pub fn with_max_frame(mut self, bytes: usize) -> Self {
+        self.max_frame = bytes;
+        self
+    }
+
+    /// Sets [`max_pages`](Self::max_pages).
+    #[must_use]
+    pub fn with_max_pages(mut self, pages: usize) -> Self {
+        self.max_pages = pages;
+        self
+    }
+
+    /// Sets [`max_tools`](Self::max_tools).
+    #[must_use]
+    pub fn with_max_tools(mut self, tools: usize) -> Self {
+        self.max_tools = tools;
+        self
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_calls: 256,
+            max_call_bytes: 64 << 20,
+            max_frame: 64 << 20,
+            max_pages: 256,
+            max_tools: 16_384,
+        }
+    }
+}
+
+/// The time limits of a call.
+///
+/// Both run from the first poll of the call, over queueing, writing and waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallOptions {
+    pub(crate) idle_timeout: Duration,
+    pub(crate) total_timeout: Duration,
+}
+
+impl CallOptions {
+    /// How long a call may go without an answer or progress. Default 60 s; `Duration::ZERO` means
+    /// no such limit.
+    #[must_use]
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = limit;
+        self
+    }
+
+    /// How long a call may take however much progress it reports. Default 10 min;
+    /// `Duration::ZERO` means no such limit.
+    #[must_use]
+    pub fn total_timeout(mut self, limit: Duration) -> Self {
+        self.total_timeout = limit;
+        self
+    }
+}
+
+impl Default for CallOptions {
+    fn default() -> Self {
+        Self { idle_timeout: Duration::from_secs(60), total_timeout: Duration::from_secs(600) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn backoff_doubles_up_to_its_maximum() {
+        let backoff = Backoff::default().without_jitter();
+        let delays: Vec<_> = (0..9).map(|n| backoff.delay(n, 0.5).as_millis()).collect();
+        assert_eq!(delays, [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000]);
+        assert_eq!(backoff.delay(u32::MAX, 0.5), Duration::from_secs(30));
+    }
+
+    #[test]
+    fn full_jitter_draws_from_zero_to_the_bound() {
+        let backoff = Backoff::default();
+        assert_eq!(backoff.delay(2, 0.0), Duration::ZERO);
+        assert_eq!(backoff.delay(2, 0.5), Duration::from_millis(400));
+        assert!(backoff.delay(2, 0.999) < Duration::from_millis(800));
+    }
+
+    #[test]
+    fn intensity_refuses_within_the_window_and_forgets_after_it() {
+        let policy = RestartPolicy::on_failure().max_restarts(2, 10 * SECOND);
+        let mut intensity = Intensity::default();
+        assert!(intensity.admit(SECOND, &policy));
+        assert!(intensity.admit(2 * SECOND, &policy));
+        assert!(!intensity.admit(3 * SECOND, &policy));
+        assert!(intensity.admit(12 * SECOND, &policy), "the first has left the window");
+        assert!(!intensity.admit(12 * SECOND, &policy));
+        intensity.reset();
+        assert!(intensity.admit(12 * SECOND, &policy));
+    }
+}

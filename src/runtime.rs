@@ -1,0 +1,183 @@
+//! The root handle: one supervision tree.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use tracing::Span;
+
+use crate::{
+    catalog::Board,
+    census::{Census, LeakReport},
+    connection::{Connection, SessionScope, actor::bury},
+    error::OpenError,
+    event::EVENT_CAPACITY,
+    policy::CallOptions,
+    scope::Scope,
+    session::{Session, SessionBuilder},
+    session_actor::{Arguments, SessionPort},
+    spec::ServerSpec,
+    supervisor::SupervisorPort,
+    telemetry,
+};
+
+/// The root of a tree of supervised sessions. A cheap handle.
+///
+/// Runtimes share nothing: two in one process do not meet. Sessions keep their runtime alive, so
+/// dropping the last handle stops nothing that is still held.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    supervisor: SupervisorPort,
+    census: Arc<Census>,
+    span: Span,
+    numbers: AtomicU64,
+    /// The sessions that have not ended yet; none is accepted once it is `None`.
+    sessions: Arc<Mutex<Option<HashMap<u64, OpenSession>>>>,
+    undertakers: Scope,
+}
+
+/// What it takes to close a session and to know when it has ended.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenSession {
+    pub(crate) port: SessionPort,
+    ended: CancellationToken,
+}
+
+impl OpenSession {
+    /// Closes the session and waits until nothing of it is left.
+    pub(crate) async fn close(&self) {
+        self.port.close();
+        self.ended.cancelled().await;
+    }
+}
+
+impl Runtime {
+    /// Starts a runtime on the tokio runtime that runs this.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn start() -> Self {
+        let census = Arc::new(Census::default());
+        let span = telemetry::runtime_span();
+        let supervisor = SupervisorPort::spawn(Arc::clone(&census), span.clone())
+            .await
+            .expect("the root actor's start cannot fail: it has no name and awaits nothing");
+        let inner = Inner {
+            supervisor,
+            census,
+            span,
+            numbers: AtomicU64::new(1),
+            sessions: Arc::new(Mutex::new(Some(HashMap::new()))),
+            undertakers: Scope::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Declares a session. The id is the host's own, for traces and reports; it need not be unique.
+    pub fn session(&self, id: impl Into<String>) -> SessionBuilder {
+        SessionBuilder::new(self.clone(), id.into())
+    }
+
+    /// What is alive of this runtime's sessions, and of those that are ending.
+    #[must_use]
+    pub fn leak_report(&self) -> LeakReport {
+        self.inner.census.report()
+    }
+
+    /// Closes every session, and returns when nothing of the runtime is left. No session can be
+    /// opened after it.
+    ///
+    /// Bounded by the longest ladder of a server: five seconds at the defaults.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the shutdown going on; calling it again waits for its end.
+    pub async fn shutdown(&self) {
+        let open = self.inner.sessions.lock().take().unwrap_or_default();
+        for session in open.values() {
+            session.port.close();
+        }
+        self.inner.undertakers.token().cancel();
+        self.inner.undertakers.ended().await;
+        self.inner.supervisor.stop();
+        self.inner.supervisor.ended().await;
+    }
+
+    pub(crate) async fn open(
+        &self,
+        id: String,
+        servers: Vec<ServerSpec>,
+        options: CallOptions,
+    ) -> Result<Session, OpenError> {
+        let number = self.inner.numbers.fetch_add(1, Ordering::Relaxed);
+        let scope = Arc::new(SessionScope {
+            span: telemetry::session_span(&self.inner.span, &id),
+            id: id.into(),
+            tasks: Scope::default(),
+            census: Arc::clone(&self.inner.census),
+            events: broadcast::Sender::new(EVENT_CAPACITY),
+            board: Board::default(),
+        });
+        let connect = |(place, spec)| {
+            Arc::new(Connection::new(spec, place, options, Arc::clone(&scope)))
+        };
+        let connections: Vec<_> = servers.into_iter().enumerate().map(connect).collect();
+        let arguments = Arguments { scope: Arc::clone(&scope), connections: connections.clone() };
+        let port =
+            self.inner.supervisor.open(arguments).await.map_err(|_| OpenError::RuntimeClosed)?;
+        let open = OpenSession { port, ended: CancellationToken::new() };
+        self.register(number, &open, &scope, connections.clone())?;
+        Ok(Session::new(self.clone(), open, scope, connections))
+    }
+
+    /// Books a session, and has a task wait for its end, however that comes.
+    fn register(
+        &self,
+        number: u64,
+        open: &OpenSession,
+        scope: &Arc<SessionScope>,
+        connections: Vec<Arc<Connection>>,
+    ) -> Result<(), OpenError> {
+        let mut sessions = self.inner.sessions.lock();
+        let Some(book) = sessions.as_mut() else {
+            open.port.close();
+            return Err(OpenError::RuntimeClosed);
+        };
+        book.insert(number, open.clone());
+        self.inner.census.session_opened(number, scope.tasks.tracker().clone());
+        let (open, scope) = (open.clone(), Arc::clone(scope));
+        let (census, book) = (Arc::clone(&self.inner.census), Arc::clone(&self.inner.sessions));
+        self.inner.undertakers.spawn(&self.inner.span, async move {
+            scope.tasks.ended().await;
+            open.port.ended().await;
+            connections.iter().for_each(|connection| bury(connection));
+            scope.board.clear();
+            census.session_closed(number);
+            if let Some(book) = book.lock().as_mut() {
+                book.remove(&number);
+            }
+            open.ended.cancel();
+        });
+        Ok(())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // Sessions keep their runtime, so all of them are closing by now.
+        self.supervisor.stop();
+    }
+}

@@ -1,0 +1,90 @@
+//! One server of a session.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::{
+    connection::{Command, Connection},
+    error::ServerError,
+    event::Notifications,
+    status::{Phase, Status},
+};
+
+/// One server of a session. A cheap handle: it names a server, not an incarnation of it.
+#[derive(Debug, Clone)]
+pub struct Server {
+    connection: Arc<Connection>,
+}
+
+impl Server {
+    pub(crate) fn new(connection: Arc<Connection>) -> Self {
+        Self { connection }
+    }
+
+    /// The name that the host gave it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.connection.name()
+    }
+
+    /// Where its connection stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.connection.status()
+    }
+
+    /// Where its connection stands, now and at each change of its phase.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.connection.watch()
+    }
+
+    /// Waits until calls go through.
+    ///
+    /// # Errors
+    ///
+    /// The latest cause, once the server is given up or its session has ended; `None` where there
+    /// was no cause but the end of the session.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn ready(&self) -> Result<(), Option<ServerError>> {
+        let mut status = self.watch();
+        let decided = |status: &Status| {
+            matches!(status.phase, Phase::Ready | Phase::Failed | Phase::Stopped)
+        };
+        // The sender lives in the connection that this handle holds.
+        drop(status.wait_for(decided).await);
+        let status = self.status();
+        if status.is_ready() { Ok(()) } else { Err(status.last_error) }
+    }
+
+    /// Stops the server and starts it again, from whatever phase, also after it was given up.
+    /// Outstanding calls fail as `transport_down`. Returns at once; [`ready`](Self::ready) and
+    /// [`watch`](Self::watch) tell how it goes. A closed session stays closed.
+    pub fn restart(&self) {
+        self.connection.command(Command::Restart);
+    }
+
+    /// The last lines that the current or latest process wrote on stderr, oldest first: at most
+    /// 200 lines, 64 KiB.
+    #[must_use]
+    pub fn stderr_tail(&self) -> Vec<String> {
+        self.connection.stderr_tail()
+    }
+
+    /// How many lines on its stdout were not JSON-RPC, and were skipped, since the session opened.
+    #[must_use]
+    pub fn skipped_lines(&self) -> u64 {
+        self.connection.noise()
+    }
+
+    /// Its notifications from now on, but those that this crate consumes itself (progress, and
+    /// changes of the list of tools).
+    #[must_use]
+    pub fn notifications(&self) -> Notifications {
+        Notifications::new(self.connection.notifications())
+    }
+}

@@ -1,0 +1,211 @@
+//! A session: what a host opens and closes.
+
+use std::sync::Arc;
+
+use tokio::{sync::watch, time::Instant};
+
+use crate::{
+    arguments::Arguments,
+    catalog::{Catalog, Tool},
+    connection::{Connection, SessionScope, call::Call},
+    error::{OpenError, RequiredFailure},
+    event::Events,
+    policy::CallOptions,
+    runtime::{OpenSession, Runtime},
+    server::Server,
+    spec::{self, ServerSpec},
+    status::{Phase, Status},
+};
+
+/// A declared session: see [`Runtime::session`].
+#[derive(Debug)]
+#[must_use = "a session is opened by `open`"]
+pub struct SessionBuilder {
+    runtime: Runtime,
+    id: String,
+    servers: Vec<ServerSpec>,
+    options: CallOptions,
+}
+
+impl SessionBuilder {
+    pub(crate) fn new(runtime: Runtime, id: String) -> Self {
+        Self { runtime, id, servers: Vec::new(), options: CallOptions::default() }
+    }
+
+    /// Adds a server.
+    pub fn server(mut self, spec: ServerSpec) -> Self {
+        self.servers.push(spec);
+        self
+    }
+
+    /// Adds servers.
+    pub fn servers(mut self, specs: impl IntoIterator<Item = ServerSpec>) -> Self {
+        self.servers.extend(specs);
+        self
+    }
+
+    /// The time limits of calls, where a server has none of its own.
+    pub fn call_options(mut self, options: CallOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Opens the session: starts all servers at once, and returns when every
+    /// [`required`](ServerSpec::required) one is Ready. The others come when they come;
+    /// [`Session::settled`] waits for them.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Spec`] with every fault of the declaration, before anything starts;
+    /// [`OpenError::Required`] with the reasons of all required servers that were not Ready within
+    /// their init timeout (restarts included), after everything was stopped again;
+    /// [`OpenError::RuntimeClosed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes what was opened.
+    pub async fn open(self) -> Result<Session, OpenError> {
+        let faults = spec::faults(&self.servers);
+        if !faults.is_empty() {
+            return Err(OpenError::Spec(faults));
+        }
+        let began = Instant::now();
+        let session = self.runtime.open(self.id, self.servers, self.options).await?;
+        let failures = session.required_failures(began).await;
+        if failures.is_empty() {
+            return Ok(session);
+        }
+        session.close().await;
+        Err(OpenError::Required(failures))
+    }
+}
+
+/// An open session over the servers it declared. A cheap handle.
+///
+/// The session closes when [`close`](Self::close) is called, or by itself, in the background, when
+/// the last handle is dropped. Handles of its servers and tools do not keep it open.
+#[derive(Debug, Clone)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    // Keeps the root of supervision alive as long as the session is held.
+    _runtime: Runtime,
+    open: OpenSession,
+    scope: Arc<SessionScope>,
+    connections: Vec<Arc<Connection>>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        runtime: Runtime,
+        open: OpenSession,
+        scope: Arc<SessionScope>,
+        connections: Vec<Arc<Connection>>,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { _runtime: runtime, open, scope, connections }) }
+    }
+
+    /// The id that the host gave it.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.inner.scope.id
+    }
+
+    /// Calls a tool by its id, such as `git.status`. The call is sent when it is first polled; see
+    /// [`Call`] for its options, its errors and what dropping it does.
+    pub fn call(&self, tool: impl AsRef<str>, arguments: impl Into<Arguments>) -> Call {
+        Call::by_id(&self.inner.scope, tool.as_ref(), arguments.into())
+    }
+
+    /// The tools of all servers, as one immutable version.
+    #[must_use]
+    pub fn tools(&self) -> Arc<Catalog> {
+        self.inner.scope.board.catalog()
+    }
+
+    /// The tool of this id.
+    #[must_use]
+    pub fn tool(&self, id: &str) -> Option<Tool> {
+        self.inner.scope.board.load().get(id).cloned()
+    }
+
+    /// The server of this name.
+    #[must_use]
+    pub fn server(&self, name: &str) -> Option<Server> {
+        self.servers().into_iter().find(|server| server.name() == name)
+    }
+
+    /// The servers, in the order of their declaration.
+    #[must_use]
+    pub fn servers(&self) -> Vec<Server> {
+        self.inner.connections.iter().cloned().map(Server::new).collect()
+    }
+
+    /// What changes from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events::new(self.inner.scope.events.subscribe())
+    }
+
+    /// Waits until every server is Ready or its first start has failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
+    pub async fn settled(&self) {
+        for connection in &self.inner.connections {
+            let begun = |status: &Status| !matches!(status.phase, Phase::Idle | Phase::Starting);
+            wait_for(connection.watch(), begun).await;
+        }
+    }
+
+    /// Ends the session: outstanding calls fail as `session_closed`, every server is stopped, and
+    /// this returns when no process, no task and no descriptor of the session is left.
+    ///
+    /// Bounded by the longest ladder of a server: five seconds at the defaults. Calling it again
+    /// waits for the same end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the session closing.
+    pub async fn close(&self) {
+        self.inner.open.close().await;
+    }
+
+    /// The required servers that are not Ready within their init timeouts.
+    async fn required_failures(&self, began: Instant) -> Vec<RequiredFailure> {
+        let mut failures = Vec::new();
+        for connection in self.inner.connections.iter().filter(|one| one.spec.required) {
+            let decided = |status: &Status| {
+                matches!(status.phase, Phase::Ready | Phase::Failed | Phase::Stopped)
+            };
+            let deadline = began + connection.spec.init_timeout;
+            drop(tokio::time::timeout_at(deadline, wait_for(connection.watch(), decided)).await);
+            let status = connection.status();
+            if !status.is_ready() {
+                let server = connection.name().to_string();
+                failures.push(RequiredFailure { server, error: status.last_error });
+            }
+        }
+        failures
+    }
+
+    #[cfg(test)]
+    pub(crate) fn panic_in(&self, place: Option<usize>) {
+        self.inner.open.port.panic_in(place);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.open.port.close();
+    }
+}
+
+/// Waits for a status; one that cannot come any more is not waited for.
+async fn wait_for(mut status: watch::Receiver<Status>, wanted: impl FnMut(&Status) -> bool) {
+    drop(status.wait_for(wanted).await);
+}

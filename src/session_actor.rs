@@ -1,0 +1,223 @@
+//! The actor of one session: starts its connections, and starts another where one died of a defect.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use ractor::{
+    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent,
+};
+use tokio::time::Instant;
+use tokio_util::sync::DropGuard;
+
+use crate::{
+    census::Counted,
+    connection::{
+        Connection, SessionScope,
+        actor::{Arguments as ConnectionArguments, ConnectionActor, Message as ConnectionMessage},
+    },
+    policy::{Intensity, RestartPolicy},
+    telemetry,
+};
+
+pub(crate) struct SessionActor;
+
+pub(crate) struct Arguments {
+    pub(crate) scope: Arc<SessionScope>,
+    pub(crate) connections: Vec<Arc<Connection>>,
+}
+
+pub(crate) struct ActorState {
+    scope: Arc<SessionScope>,
+    connections: Vec<Arc<Connection>>,
+    children: HashMap<ActorId, Child>,
+    closing: bool,
+    /// Actors that died of a defect, within the time that `budget` says.
+    crashes: Intensity,
+    budget: RestartPolicy,
+    born: Instant,
+    /// Ends all tasks of the session, also when this actor dies without a word.
+    _end: DropGuard,
+    _counted: Counted,
+}
+
+struct Child {
+    actor: ActorRef<ConnectionMessage>,
+    place: usize,
+}
+
+#[derive(Debug)]
+pub(crate) enum Message {
+    Close,
+    #[cfg(test)]
+    PanicIn(Option<usize>),
+}
+
+/// The way to a session's actor, for those who must not know what an actor is.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionPort {
+    actor: ActorRef<Message>,
+    scope: Arc<SessionScope>,
+}
+
+impl SessionPort {
+    pub(crate) async fn spawn(
+        supervisor: ActorCell,
+        arguments: Arguments,
+    ) -> Result<Self, SpawnErr> {
+        let scope = Arc::clone(&arguments.scope);
+        let (actor, _joined_by_waiting) =
+            Actor::spawn_linked(None, SessionActor, arguments, supervisor).await?;
+        Ok(Self { actor, scope })
+    }
+
+    /// Asks the session to close. One whose actor is dead is already on its way out.
+    pub(crate) fn close(&self) {
+        if self.actor.cast(Message::Close).is_err() {
+            self.scope.tasks.token().cancel();
+        }
+    }
+
+    /// Waits until the actor has ended.
+    pub(crate) async fn ended(&self) {
+        // Without a limit there is no error.
+        drop(self.actor.wait(None).await);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn panic_in(&self, place: Option<usize>) {
+        self.actor.cast(Message::PanicIn(place)).unwrap();
+    }
+}
+
+impl Actor for SessionActor {
+    type Msg = Message;
+    type State = ActorState;
+    type Arguments = Arguments;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<Message>,
+        Arguments { scope, connections }: Arguments,
+    ) -> Result<ActorState, ActorProcessingErr> {
+        Ok(ActorState {
+            connections,
+            children: HashMap::new(),
+            closing: false,
+            crashes: Intensity::default(),
+            budget: RestartPolicy::on_failure().max_restarts(5, Duration::from_secs(60)),
+            born: Instant::now(),
+            _end: scope.tasks.token().clone().drop_guard(),
+            _counted: scope.census.actor(),
+            scope,
+        })
+    }
+
+    async fn post_start(
+        &self,
+        myself: ActorRef<Message>,
+        state: &mut ActorState,
+    ) -> Result<(), ActorProcessingErr> {
+        for place in 0..state.connections.len() {
+            state.start(&myself, place, false).await?;
+        }
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Message>,
+        message: Message,
+        state: &mut ActorState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            Message::Close => state.close(&myself),
+            #[cfg(test)]
+            #[expect(clippy::panic, reason = "what the test asks for")]
+            Message::PanicIn(None) => panic!("asked to"),
+            #[cfg(test)]
+            Message::PanicIn(place) => state.panic_in(place),
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Message>,
+        event: SupervisionEvent,
+        state: &mut ActorState,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(cell, _, reason) => {
+                let reason = reason.unwrap_or_else(|| "stopped".to_owned());
+                state.ended(&myself, &cell, &reason).await?;
+            }
+            SupervisionEvent::ActorFailed(cell, error) => {
+                state.ended(&myself, &cell, &error).await?;
+            }
+            // ractor has more of them under other features.
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl ActorState {
+    async fn start(
+        &mut self,
+        myself: &ActorRef<Message>,
+        place: usize,
+        after_crash: bool,
+    ) -> Result<(), SpawnErr> {
+        let connection = Arc::clone(&self.connections[place]);
+        let arguments = ConnectionArguments { connection, after_crash };
+        // The child's pre_start does not wait, so neither does this.
+        let (actor, _joined_by_supervision) =
+            Actor::spawn_linked(None, ConnectionActor, arguments, myself.get_cell()).await?;
+        if !after_crash {
+            drop(actor.cast(ConnectionMessage::Start));
+        }
+        self.children.insert(actor.get_id(), Child { actor, place });
+        Ok(())
+    }
+
+    fn close(&mut self, myself: &ActorRef<Message>) {
+        self.closing = true;
+        for child in self.children.values() {
+            drop(child.actor.cast(ConnectionMessage::Stop));
+        }
+        self.finish_if_empty(myself);
+    }
+
+    /// A connection's actor ends when it was told to; otherwise it died of a defect.
+    async fn ended(
+        &mut self,
+        myself: &ActorRef<Message>,
+        cell: &ActorCell,
+        reason: &(dyn std::fmt::Display + Send + Sync),
+    ) -> Result<(), SpawnErr> {
+        let Some(Child { place, .. }) = self.children.remove(&cell.get_id()) else { return Ok(()) };
+        if self.closing {
+            self.finish_if_empty(myself);
+            return Ok(());
+        }
+        telemetry::actor_died(&self.connections[place].span, "connection", reason);
+        self.scope.census.crashed();
+        if self.crashes.admit(self.born.elapsed(), &self.budget) {
+            self.start(myself, place, true).await?;
+        }
+        Ok(())
+    }
+
+    fn finish_if_empty(&self, myself: &ActorRef<Message>) {
+        if self.closing && self.children.is_empty() {
+            self.scope.tasks.token().cancel();
+            myself.stop(None);
+        }
+    }
+
+    #[cfg(test)]
+    fn panic_in(&self, place: Option<usize>) {
+        for child in self.children.values().filter(|child| Some(child.place) == place) {
+            child.actor.cast(ConnectionMessage::Panic).unwrap();
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Declared servers, as data: nothing here does I/O.
+
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    error::SpecError,
+    policy::{CallOptions, Limits, RestartPolicy},
+};
+
+/// A declared server: its name, how it is reached, and the policies of its connection.
+///
+/// Building one cannot fail; opening the session refuses a faulty one, with every fault at once.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ServerSpec {
+    pub(crate) name: Arc<str>,
+    pub(crate) transport: Transport,
+    pub(crate) prefix: Option<String>,
+    pub(crate) required: bool,
+    pub(crate) init_timeout: Duration,
+    pub(crate) restart: RestartPolicy,
+    pub(crate) limits: Limits,
+    pub(crate) call_options: Option<CallOptions>,
+    pub(crate) roots: Vec<String>,
+}
+
+impl ServerSpec {
+    /// A server of this name (`^[A-Za-z][A-Za-z0-9_-]*$`, 64 bytes at most), reached this way.
+    pub fn new(name: impl Into<String>, transport: impl Into<Transport>) -> Self {
+        Self {
+            name: name.into().into(),
+            transport: transport.into(),
+            prefix: None,
+            required: false,
+            init_timeout: Duration::from_secs(30),
+            restart: RestartPolicy::default(),
+            limits: Limits::default(),
+            call_options: None,
+            roots: Vec::new(),
+        }
+    }
+
+    /// Names the tools `<prefix>.<tool>` instead of `<server>.<tool>`; the empty prefix gives the
+    /// bare `<tool>`.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Makes opening the session wait for this server, and fail with it.
+    pub fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    /// How long one start may take: process, handshake and first listing. Default 30 s, which a
+    /// cold `npx` or `uvx` needs.
+    pub fn init_timeout(mut self, limit: Duration) -> Self {
+        self.init_timeout = limit;
+        self
+    }
+
+    /// When and how often the server is started again.
+    pub fn restart(mut self, policy: RestartPolicy) -> Self {
+        self.restart = policy;
+        self
+    }
+
+    /// The bounds of this server.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The time limits of calls to this server, instead of the session's.
+    pub fn call_options(mut self, options: CallOptions) -> Self {
+        self.call_options = Some(options);
+        self
+    }
+
+    /// Adds a root, a `file://` URI, to what the server is told when it asks for roots (MCP
+    /// 2025-11-25, client/roots). A server without roots is told that there is no such method.
+    pub fn root(mut self, uri: impl Into<String>) -> Self {
+        self.roots.push(uri.into());
+        self
+    }
+
+    /// What stands before the dot in the ids of its tools; empty for none.
+    pub(crate) fn tool_prefix(&self) -> &str {
+        self.prefix.as_deref().unwrap_or(&self.name)
+    }
+
+    fn faults(&self, faults: &mut Vec<SpecError>) {
+        let server = || self.name.to_string();
+        if !is_name(&self.name) {
+            faults.push(SpecError::InvalidName { name: server() });
+        }
+        if let Some(prefix) = self.prefix.as_deref()
+            && !prefix.is_empty()
+            && !is_name(prefix)
+        {
+            faults.push(SpecError::InvalidPrefix { server: server(), prefix: prefix.to_owned() });
+        }
+        faults.extend(self.roots.iter().filter(|uri| !uri.starts_with("file://")).map(|uri| {
+            SpecError::InvalidRoot { server: server(), uri: uri.clone() }
+        }));
+        faults.extend(
+            self.zeroes().into_iter().map(|what| SpecError::Zero { server: server(), what }),
+        );
+        let backoff = &self.restart.backoff;
+        if backoff.initial > backoff.max {
+            let (initial, max) = (backoff.initial, backoff.max);
+            faults.push(SpecError::InvertedBackoff { server: server(), initial, max });
+        }
+        match &self.transport {
+            Transport::Stdio(stdio) => stdio.faults(&self.name, faults),
+        }
+    }
+
+    fn zeroes(&self) -> Vec<&'static str> {
+        let limits = &self.limits;
+        [
+            ("init_timeout", self.init_timeout.is_zero()),
+            ("max_calls", limits.max_calls == 0),
+            ("max_call_bytes", limits.max_call_bytes == 0),
+            ("max_frame", limits.max_frame == 0),
+            ("max_pages", limits.max_pages == 0),
+            ("max_tools", limits.max_tools == 0),
+        ]
+        .into_iter()
+        .filter_map(|(what, zero)| zero.then_some(what))
+        .collect()
+    }
+}
+
+/// Every fault of these declarations together; empty if they can be opened.
+pub(crate) fn faults(specs: &[ServerSpec]) -> Vec<SpecError> {
+    let mut faults = Vec::new();
+    let mut seen = HashSet::new();
+    let mut twice = HashSet::new();
+    for spec in specs {
+        spec.faults(&mut faults);
+        if !seen.insert(&spec.name) && twice.insert(&spec.name) {
+            faults.push(SpecError::DuplicateName { name: spec.name.to_string() });
+        }
+    }
+    faults
+}
+
+fn is_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Transport {
+    /// A child process that speaks on its stdin and stdout.
+    Stdio(Stdio),
+}
+
+impl From<Stdio> for Transport {
+    fn from(stdio: Stdio) -> Self {
+        Self::Stdio(stdio)
+    }
+}
+
+/// A server that is a child process, one JSON message a line on stdin and stdout (MCP 2026-07-28,
+/// basic/transports/stdio).
+///
+/// The child's environment is empty but for a base set (PATH, HOME, LANG, LC_*, TERM, TMPDIR, USER,
+/// SHELL) and what is named here. It leads a process group of its own, which is stopped as a whole:
+/// stdin is closed, after [`eof_grace`](Self::eof_grace) the group gets `SIGTERM`, after
+/// [`term_grace`](Self::term_grace) `SIGKILL`.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Stdio {
+    pub(crate) command: OsString,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env: Vec<(OsString, EnvValue)>,
+    pub(crate) cwd: Option<PathBuf>,
+    pub(crate) eof_grace: Duration,
+    pub(crate) term_grace: Duration,
+}
+
+impl Stdio {
+    /// A command: a path, or a name that is looked up on the PATH of the child.
+    pub fn new(command: impl Into<OsString>) -> Self {
+        Self {
+            command: command.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: None,
+            eof_grace: Duration::from_secs(2),
+            term_grace: Duration::from_secs(2),
+        }
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Passes a variable of the host's environment on to the child, if it is set at the start.
+    pub fn env(mut self, name: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), EnvValue::Inherited));
+        self
+    }
+
+    /// Sets a variable of the child's environment. The value is never printed.
+    pub fn env_literal(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), EnvValue::Literal(value.into())));
+        self
+    }
+
+    /// The working directory of the child. Default: the host's.
+    pub fn cwd(mut self, path: impl AsRef<Path>) -> Self {
+        self.cwd = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// How long the child may take to exit after its stdin was closed. Default 2 s.
+    pub fn eof_grace(mut self, grace: Duration) -> Self {
+        self.eof_grace = grace;
+        self
+    }
+
+    /// How long its group may take to exit after `SIGTERM`. Default 2 s.
+    pub fn term_grace(mut self, grace: Duration) -> Self {
+        self.term_grace = grace;
+        self
+    }
+
+    fn faults(&self, server: &str, faults: &mut Vec<SpecError>) {
+        let server = || server.to_owned();
+        if self.command.is_empty() {
+            faults.push(SpecError::EmptyCommand { server: server() });
+        }
+        if has_nul(&self.command) {
+            faults.push(SpecError::NulByte { server: server(), what: "the command".to_owned() });
+        }
+        for (n, _) in self.args.iter().enumerate().filter(|(_, arg)| has_nul(arg)) {
+            faults.push(SpecError::NulByte { server: server(), what: format!("argument {}", n + 1) });
+        }
+        for (name, value) in &self.env {
+            let shown = name.to_string_lossy().into_owned();
+            if name.is_empty() || name.as_encoded_bytes().contains(&b'=') || has_nul(name) {
+                faults.push(SpecError::InvalidVariable { server: server(), name: shown });
+            } else if matches!(value, EnvValue::Literal(value) if has_nul(value)) {
+                let what = format!("environment variable {shown}");
+                faults.push(SpecError::NulByte { server: server(), what });
+            }
+        }
+    }
+}
+
+fn has_nul(text: &OsString) -> bool {
+    text.as_encoded_bytes().contains(&0)
+}
+
+/// Where the value of a child's environment variable comes from.
+#[derive(Clone)]
+pub(crate) enum EnvValue {
+    /// The host's environment, at the moment of the start.
+    Inherited,
+    /// The declaration itself.
+    Literal(OsString),
+}
+
+impl fmt::Debug for EnvValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inherited => "inherited",
+            Self::Literal(_) => "literal(…)",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_faults_of_a_declaration_are_found_together() {
+        let specs = [
+            ServerSpec::new("9 lives", Stdio::new("")).prefix("a.b").root("/tmp"),
+            ServerSpec::new("twin", Stdio::new("x\0y").arg("a\0").env_literal("A=B", "")),
+            ServerSpec::new("twin", Stdio::new("x").env_literal("A", "\0"))
+                .init_timeout(Duration::ZERO)
+                .limits(Limits::default().with_max_calls(0)),
+        ];
+        let found = faults(&specs);
+        assert_eq!(found.len(), 11, "{found:#?}");
+        assert!(found.contains(&SpecError::DuplicateName { name: "twin".to_owned() }));
+    }
+
+    #[test]
+    fn a_literal_value_is_not_in_debug_output() {
+        let spec = ServerSpec::new("a", Stdio::new("x").env_literal("TOKEN", "hunter2"));
+        let shown = format!("{spec:?}");
+        assert!(shown.contains("TOKEN") && !shown.contains("hunter2"), "{shown}");
+    }
+}

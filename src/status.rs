@@ -1,0 +1,88 @@
+//! Where a connection stands.
+
+use std::{fmt, time::SystemTime};
+
+use crate::error::ServerError;
+
+/// Where the connection of one server stands, as one consistent value.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Status {
+    /// The phase.
+    pub phase: Phase,
+    /// The number of the current or latest link, from 1; 0 before the first start.
+    pub epoch: u64,
+    /// How often the server was started again since the session opened.
+    pub restarts: u64,
+    /// When the phase began.
+    pub since: SystemTime,
+    /// The process id of the server, while it has a process.
+    pub pid: Option<u32>,
+    /// The revision of MCP spoken on the link, once it is Ready.
+    pub protocol_version: Option<String>,
+    /// Why the latest start failed or the latest link ended; kept while it comes back.
+    pub last_error: Option<ServerError>,
+}
+
+impl Status {
+    pub(crate) fn idle() -> Self {
+        Self {
+            phase: Phase::Idle,
+            epoch: 0,
+            restarts: 0,
+            since: SystemTime::now(),
+            pid: None,
+            protocol_version: None,
+            last_error: None,
+        }
+    }
+
+    /// Whether calls go through at this moment.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.phase == Phase::Ready
+    }
+}
+
+/// The phase of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Declared, and not started yet.
+    Idle,
+    /// Its process starts, shakes hands and lists its tools.
+    Starting,
+    /// Calls go through.
+    Ready,
+    /// It was lost, and waits for its next start.
+    BackingOff,
+    /// Given up: by its restart policy, or after a permanent cause.
+    /// [`Server::restart`](crate::Server::restart) tries again.
+    Failed,
+    /// The session is closing, and the server's process is being stopped.
+    Stopping,
+    /// Nothing of it is left. Final.
+    Stopped,
+}
+
+impl Phase {
+    /// The name in snake case, as it stands in traces.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::BackingOff => "backing_off",
+            Self::Failed => "failed",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

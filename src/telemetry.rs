@@ -1,0 +1,144 @@
+//! The names of spans, targets and fields: the only place where they stand.
+//!
+//! | What | Name | Fields |
+//! |---|---|---|
+//! | span, INFO | `runtime` | |
+//! | span, INFO, in `runtime` | `session` | `session.id` |
+//! | span, INFO, in `session` | `connection` | `server` |
+//! | span, INFO, in `connection` | `link` | `epoch`, `network.transport`, `mcp.protocol.version` |
+//! | span, DEBUG, in the caller's span, follows from `link` | `call` | `mcp.method.name`, `gen_ai.operation.name`, `gen_ai.tool.name`, `jsonrpc.request.id`, `outcome`, `delivery`, `error.type` |
+//! | event, INFO or WARN, target `callboard::status` | `status changed` | `from`, `to`, `reason`, `epoch`, `pending`, `restarts` |
+//! | event, DEBUG, target `callboard::call` | `call ended` | `outcome`, or `kind` and `delivery` |
+//! | event, DEBUG, target `callboard::stderr` | `server stderr` | `line`, `suppressed` |
+//! | event, WARN or DEBUG, target `callboard::wire` | `noise on stdout`, `stray answer`, `question refused`, `question on modern link` | `count`, `bytes`, `method` |
+//! | event, WARN, target `callboard::catalog` | `catalog fault` | `fault` |
+//! | event, ERROR, target `callboard::bug` | `actor died` | `actor`, `error` |
+//!
+//! Names follow OpenTelemetry's conventions for MCP where those exist. Arguments, results, headers
+//! and environment values stand in none of them.
+
+use tracing::{Level, Span, debug, error, info, warn};
+
+use crate::{
+    error::CallError,
+    output::Output,
+    status::{Phase, Status},
+};
+
+const STATUS: &str = "callboard::status";
+const STDERR: &str = "callboard::stderr";
+const WIRE: &str = "callboard::wire";
+const CATALOG: &str = "callboard::catalog";
+const CALL: &str = "callboard::call";
+const BUG: &str = "callboard::bug";
+
+pub(crate) fn runtime_span() -> Span {
+    tracing::info_span!(parent: None, "runtime")
+}
+
+pub(crate) fn session_span(runtime: &Span, id: &str) -> Span {
+    tracing::info_span!(parent: runtime, "session", session.id = id)
+}
+
+pub(crate) fn connection_span(session: &Span, server: &str) -> Span {
+    tracing::info_span!(parent: session, "connection", server)
+}
+
+pub(crate) fn link_span(connection: &Span, epoch: u64) -> Span {
+    tracing::info_span!(
+        parent: connection,
+        "link",
+        epoch,
+        network.transport = "pipe",
+        mcp.protocol.version = tracing::field::Empty,
+    )
+}
+
+pub(crate) fn link_is_open(link: &Span, version: &str) {
+    link.record("mcp.protocol.version", version);
+}
+
+/// A call's span: a child of the caller's, and a consequence of the link it goes over.
+pub(crate) fn call_span(link: &Span, tool: &str, id: u64) -> Span {
+    let span = tracing::debug_span!(
+        "call",
+        mcp.method.name = "tools/call",
+        gen_ai.operation.name = "execute_tool",
+        gen_ai.tool.name = tool,
+        jsonrpc.request.id = id,
+        outcome = tracing::field::Empty,
+        delivery = tracing::field::Empty,
+        "error.type" = tracing::field::Empty,
+    );
+    span.follows_from(link);
+    span
+}
+
+pub(crate) fn call_ended(span: &Span, outcome: &Result<Output, CallError>) {
+    if span.is_disabled() {
+        return;
+    }
+    match outcome {
+        Ok(output) => {
+            let outcome = if output.is_error() { "tool_error" } else { "ok" };
+            span.record("outcome", outcome);
+            debug!(target: CALL, parent: span, outcome, "call ended");
+        }
+        Err(error) => {
+            let (kind, delivery) = (error.kind(), tracing::field::debug(error.delivery()));
+            span.record("outcome", "failed");
+            span.record("error.type", kind);
+            span.record("delivery", &delivery);
+            debug!(target: CALL, parent: span, kind, delivery, "call ended");
+        }
+    }
+}
+
+pub(crate) fn status_changed(span: &Span, from: Phase, status: &Status, pending: usize) {
+    let (to, epoch, restarts) = (status.phase.as_str(), status.epoch, status.restarts);
+    let from = from.as_str();
+    match (&status.last_error, status.phase) {
+        (Some(reason), Phase::BackingOff | Phase::Failed) => warn!(
+            target: STATUS, parent: span, from, to, %reason, epoch, pending, restarts,
+            "status changed"
+        ),
+        _ => info!(
+            target: STATUS, parent: span, from, to, epoch, pending, restarts, "status changed"
+        ),
+    }
+}
+
+pub(crate) fn stderr_is_traced() -> bool {
+    tracing::enabled!(target: STDERR, Level::DEBUG)
+}
+
+pub(crate) fn stderr_line(line: &str, suppressed: u64) {
+    debug!(target: STDERR, line, suppressed, "server stderr");
+}
+
+/// Told at the 1st, 2nd, 4th, 8th … line, so that a babbling server does not fill the log.
+pub(crate) fn noise(count: u64, bytes: usize) {
+    if count.is_power_of_two() {
+        warn!(target: WIRE, count, bytes, "noise on stdout");
+    }
+}
+
+pub(crate) fn stray_answers(count: usize) {
+    debug!(target: WIRE, count, "stray answer");
+}
+
+pub(crate) fn question_refused(method: &str) {
+    debug!(target: WIRE, method, "question refused");
+}
+
+pub(crate) fn question_on_modern_link(method: &str) {
+    warn!(target: WIRE, method, "question on modern link");
+}
+
+pub(crate) fn catalog_fault(span: &Span, fault: &dyn std::fmt::Display) {
+    warn!(target: CATALOG, parent: span, %fault, "catalog fault");
+}
+
+pub(crate) fn actor_died(span: &Span, actor: &'static str, error: &dyn std::fmt::Display) {
+    error!(target: BUG, parent: span, actor, %error, "actor died");
+}

@@ -1,0 +1,22 @@
+//! Bytes in, bytes out: what carries the frames of a link. Knows nothing of calls.
+
+pub(crate) mod environment;
+pub(crate) mod lines;
+pub(crate) mod process;
+mod process_table;
+pub(crate) mod stderr;
+pub(crate) mod stdio;
+
+use std::{
+    io::{self, IoSlice},
+    task::{Context, Poll},
+};
+
+/// Where the bytes of a link go.
+pub(crate) trait Sink: Send + Sync + 'static {
+    /// Writes what can be written without waiting, or fails with `WouldBlock`.
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Becomes ready when writing makes sense again.
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}

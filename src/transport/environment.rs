@@ -1,0 +1,54 @@
+//! What a child process starts with: its environment and its program.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
+
+use crate::{
+    error::ConnectError,
+    spec::{EnvValue, Stdio},
+};
+
+/// The variables that every child gets from the host's environment, besides those that start with
+/// `LC_`: without them few programs work, and none of them holds a secret.
+const BASE: [&str; 7] = ["PATH", "HOME", "LANG", "TERM", "TMPDIR", "USER", "SHELL"];
+
+/// The whole environment of a child: the base set, then what its spec names.
+pub(crate) fn variables(stdio: &Stdio) -> Vec<(OsString, OsString)> {
+    let base = env::vars_os().filter(|(name, _)| is_base(name));
+    let named = stdio.env.iter().filter_map(|(name, value)| {
+        let value = match value {
+            EnvValue::Inherited => env::var_os(name)?,
+            EnvValue::Literal(value) => value.clone(),
+        };
+        Some((name.clone(), value))
+    });
+    base.chain(named).collect()
+}
+
+fn is_base(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| BASE.contains(&name) || name.starts_with("LC_"))
+}
+
+/// Finds the program on the PATH that the child will have.
+pub(crate) fn program(
+    stdio: &Stdio,
+    variables: &[(OsString, OsString)],
+) -> Result<PathBuf, ConnectError> {
+    if let Some(path) = stdio.cwd.as_ref().filter(|path| !path.is_dir()) {
+        return Err(ConnectError::NoDirectory { path: path.clone() });
+    }
+    let path = variables.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value);
+    let cwd = stdio.cwd.clone().or_else(|| env::current_dir().ok()).unwrap_or_default();
+    which::which_in(&stdio.command, path, &cwd).map_err(|_| {
+        let command = stdio.command.to_string_lossy().into_owned();
+        let searched = if command.contains(std::path::MAIN_SEPARATOR) {
+            format!("{}", cwd.join(&stdio.command).display())
+        } else {
+            path.map_or("an empty PATH".to_owned(), |path| format!("PATH={}", path.display()))
+        };
+        ConnectError::CommandNotFound { command, searched }
+    })
+}

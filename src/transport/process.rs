@@ -1,0 +1,204 @@
+//! A server's process group, and the reaper that owns it.
+//!
+//! A process belongs to its reaper task, not to an actor: whichever way a session ends, the reaper
+//! goes down the ladder (end of stdin, `SIGTERM`, `SIGKILL`), reaps the leader, and ends only when
+//! the group is gone. Where the async runtime itself goes down, dropping the task kills the group.
+
+use std::{io, process::ExitStatus, sync::Arc, time::Duration};
+
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, kill_process_group, test_kill_process_group},
+};
+use tokio::{process::Child, sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    census::{Census, ProcessRecord},
+    transport::process_table,
+};
+
+/// How long after `SIGKILL` the kernel may take to end a group.
+const KILL_GRACE: Duration = Duration::from_secs(1);
+
+/// The times that the ladder waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ladder {
+    pub(crate) eof_grace: Duration,
+    pub(crate) term_grace: Duration,
+}
+
+/// What a link holds of its process: to watch it, and to have it stopped.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    exit: watch::Receiver<Option<ExitStatus>>,
+    pub(crate) exited: CancellationToken,
+    stop: CancellationToken,
+    gone: CancellationToken,
+}
+
+impl Process {
+    /// Takes a freshly started group leader; the future is its reaper, to be run as a task.
+    pub(crate) fn adopt(
+        child: Child,
+        ladder: Ladder,
+        census: &Arc<Census>,
+        record: ProcessRecord,
+    ) -> io::Result<(Self, impl Future<Output = ()> + Send + use<>)> {
+        let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
+        let (told, exit) = watch::channel(None);
+        let process = Self {
+            pid,
+            exit,
+            exited: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            gone: CancellationToken::new(),
+        };
+        let group = Group::new(pid, census, record)?;
+        let reaper = Reaper { child, group, ladder, told, process: process.clone() };
+        Ok((process, reaper.run()))
+    }
+
+    /// The exit status, once the leader has exited.
+    pub(crate) async fn exit(&self) -> ExitStatus {
+        let mut exit = self.exit.clone();
+        match exit.wait_for(Option::is_some).await.map(|status| *status) {
+            Ok(Some(status)) => status,
+            // The reaper tells the status before it ends, so there is nothing to come.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Has the group stopped by the ladder. Its stdin should be closed by then.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Resolves once nothing of the group is left.
+    pub(crate) async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
+
+    /// Fires once nothing of the group is left.
+    pub(crate) fn gone_token(&self) -> CancellationToken {
+        self.gone.clone()
+    }
+}
+
+struct Reaper {
+    child: Child,
+    group: Group,
+    ladder: Ladder,
+    told: watch::Sender<Option<ExitStatus>>,
+    process: Process,
+}
+
+impl Reaper {
+    async fn run(mut self) {
+        // Fires on every way out, so that nobody waits for a reaper that is no more.
+        let _gone = self.process.gone.clone().drop_guard();
+        let stop = self.process.stop.clone();
+        if stop.run_until_cancelled(self.reap()).await.is_some() {
+            stop.cancelled().await;
+        }
+        let strangers = process_table::descendants(self.process.pid);
+        self.go_down_the_ladder().await;
+        kill_strangers(strangers).await;
+    }
+
+    async fn go_down_the_ladder(&mut self) {
+        let in_time = |grace| Instant::now() + grace;
+        drop(tokio::time::timeout(self.ladder.eof_grace, self.reap()).await);
+        self.group.signal(Signal::TERM);
+        if !self.ended_by(in_time(self.ladder.term_grace)).await {
+            self.group.signal(Signal::KILL);
+            self.ended_by(in_time(KILL_GRACE)).await;
+        }
+    }
+
+    /// Waits for the leader and tells its status, once.
+    async fn reap(&mut self) {
+        if self.told.borrow().is_some() {
+            return;
+        }
+        // A status that cannot be had is one that somebody else reaped: gone all the same.
+        let status = self.child.wait().await.unwrap_or_default();
+        self.told.send_replace(Some(status));
+        self.process.exited.cancel();
+    }
+
+    /// Whether the leader is reaped and the group gone by then.
+    async fn ended_by(&mut self, deadline: Instant) -> bool {
+        if tokio::time::timeout_at(deadline, self.reap()).await.is_err() {
+            return false;
+        }
+        let mut pause = Duration::from_millis(1);
+        while !self.group.is_gone() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+        true
+    }
+}
+
+/// Kills what left the group before it was stopped.
+async fn kill_strangers(mut strangers: Vec<process_table::Held>) {
+    let deadline = Instant::now() + KILL_GRACE;
+    loop {
+        strangers.retain(process_table::Held::kill);
+        if strangers.is_empty() || Instant::now() >= deadline {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A process group that is killed when this is dropped, unless it has been seen gone.
+///
+/// Once seen gone it is never signalled again: the number may be somebody else's by then.
+struct Group {
+    id: Pid,
+    gone: bool,
+    census: Arc<Census>,
+}
+
+impl Group {
+    fn new(leader: u32, census: &Arc<Census>, record: ProcessRecord) -> io::Result<Self> {
+        let id = i32::try_from(leader).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+        census.process_started(leader, record);
+        Ok(Self { id, gone: false, census: Arc::clone(census) })
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        if !self.gone && kill_process_group(self.id, signal) == Err(Errno::SRCH) {
+            self.set_gone();
+        }
+    }
+
+    fn is_gone(&mut self) -> bool {
+        if !self.gone {
+            let left = test_kill_process_group(self.id) != Err(Errno::SRCH);
+            if !left || !process_table::group_is_alive(self.id.as_raw_nonzero().get()) {
+                self.set_gone();
+            }
+        }
+        self.gone
+    }
+
+    fn set_gone(&mut self) {
+        self.gone = true;
+        self.census.process_gone(self.id.as_raw_nonzero().get().unsigned_abs());
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        // A group that survives SIGKILL stays in the census, to be seen in the leak report.
+        self.is_gone();
+    }
+}

@@ -1,0 +1,151 @@
+//! A child's stderr: drained for ever, kept to a bounded tail, and shown to tracing at a bounded
+//! rate.
+
+use std::{collections::VecDeque, io, time::Duration};
+
+use parking_lot::Mutex;
+use tokio::{net::unix::pipe, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::stdio::Stream;
+use crate::telemetry;
+
+const TAIL_BYTES: usize = 64 << 10;
+const TAIL_LINES: usize = 200;
+
+/// How many lines of one child go to tracing within a second; the rest are counted.
+const TRACED_A_SECOND: u32 = 20;
+
+/// The last 64 KiB, at most 200 lines, that a child wrote on stderr.
+#[derive(Debug, Default)]
+pub(crate) struct StderrTail {
+    bytes: Mutex<VecDeque<u8>>,
+    /// Set once all that the child wrote before its end is here.
+    complete: CancellationToken,
+}
+
+impl StderrTail {
+    pub(crate) fn push(&self, bytes: &[u8]) {
+        let kept = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
+        let mut tail = self.bytes.lock();
+        let excess = (tail.len() + kept.len()).saturating_sub(TAIL_BYTES);
+        tail.drain(..excess);
+        tail.extend(kept);
+    }
+
+    /// The lines, oldest first; what is not UTF-8 is replaced.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let bytes: Vec<u8> = self.bytes.lock().iter().copied().collect();
+        let text = String::from_utf8_lossy(&bytes);
+        let mut lines: Vec<_> = text.lines().rev().take(TAIL_LINES).map(str::to_owned).collect();
+        lines.reverse();
+        lines
+    }
+
+    /// Waits until the tail is complete, but no longer than this.
+    pub(crate) async fn complete_within(&self, limit: Duration) {
+        drop(tokio::time::timeout(limit, self.complete.cancelled()).await);
+    }
+}
+
+/// The task that drains a child's stderr: until its end, until all is read that was written before
+/// the child `exited`, or, where a stranger holds it open, until the group is `gone`.
+pub(crate) async fn drain(
+    stream: Stream,
+    tail: std::sync::Arc<StderrTail>,
+    exited: CancellationToken,
+    gone: CancellationToken,
+) {
+    let pipe = &stream.pipe;
+    let mut traced = Rate::new();
+    let mut leader_lives = true;
+    loop {
+        tokio::select! {
+            ready = pipe.readable() => match ready.and_then(|()| read(pipe, &tail, &mut traced)) {
+                Ok(true) => {}
+                Ok(false) | Err(_) => break,
+            },
+            () = exited.cancelled(), if leader_lives => {
+                leader_lives = false;
+                if !matches!(read(pipe, &tail, &mut traced), Ok(true)) {
+                    break;
+                }
+                tail.complete.cancel();
+            }
+            () = gone.cancelled() => break,
+        }
+        tokio::task::coop::consume_budget().await;
+    }
+    tail.complete.cancel();
+}
+
+/// Reads what is there, a pipe's fill at most; false at the end of the stream.
+fn read(stream: &pipe::Receiver, tail: &StderrTail, traced: &mut Rate) -> io::Result<bool> {
+    let mut chunk = [0u8; 8 << 10];
+    for _ in 0..8 {
+        match stream.try_read(&mut chunk) {
+            Ok(0) => return Ok(false),
+            Ok(count) => {
+                tail.push(&chunk[..count]);
+                trace(&chunk[..count], traced);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(true)
+}
+
+fn trace(bytes: &[u8], traced: &mut Rate) {
+    if !telemetry::stderr_is_traced() {
+        return;
+    }
+    for line in String::from_utf8_lossy(bytes).lines().filter(|line| !line.trim().is_empty()) {
+        if let Some(suppressed) = traced.admit() {
+            telemetry::stderr_line(line, suppressed);
+        }
+    }
+}
+
+/// So many in a second, and the number of those left out since.
+struct Rate {
+    since: Instant,
+    admitted: u32,
+    suppressed: u64,
+}
+
+impl Rate {
+    fn new() -> Self {
+        Self { since: Instant::now(), admitted: 0, suppressed: 0 }
+    }
+
+    fn admit(&mut self) -> Option<u64> {
+        if self.since.elapsed() > Duration::from_secs(1) {
+            (self.since, self.admitted) = (Instant::now(), 0);
+        }
+        if self.admitted >= TRACED_A_SECOND {
+            self.suppressed += 1;
+            return None;
+        }
+        self.admitted += 1;
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_is_bounded_in_lines_and_bytes() {
+        let tail = StderrTail::default();
+        for n in 0..1000 {
+            tail.push(format!("line {n}\n").as_bytes());
+        }
+        let lines = tail.lines();
+        assert_eq!(lines.len(), TAIL_LINES);
+        assert_eq!(lines.last().map(String::as_str), Some("line 999"));
+        tail.push(&vec![b'x'; 10 * TAIL_BYTES]);
+        assert_eq!(tail.lines().concat().len(), TAIL_BYTES);
+    }
+}

@@ -1,0 +1,227 @@
+//! A server on the pipes of a child process, one frame a line.
+
+use std::{
+    borrow::Cow,
+    io::{self, IoSlice, PipeReader, PipeWriter},
+    os::{fd::OwnedFd, unix::process::ExitStatusExt as _},
+    process::ExitStatus,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::net::unix::pipe;
+
+use super::{
+    Sink, environment,
+    lines::{LineTooLong, Lines},
+    process::{Ladder, Process},
+    stderr::StderrTail,
+};
+use crate::{
+    census::{Census, Counted, ProcessRecord},
+    error::{ConnectError, DownCause, DownReason},
+    spec::Stdio,
+};
+
+/// How long the end of the stream waits for the exit status that explains it, and the exit for the
+/// last words on stderr. Callers wait as long, so it is short.
+const SETTLE: Duration = Duration::from_millis(5);
+
+/// A started child with our ends of its pipes.
+pub(crate) struct Started {
+    pub(crate) child: tokio::process::Child,
+    pub(crate) stdin: Arc<Stdin>,
+    pub(crate) stdout: Stream,
+    pub(crate) stderr: Stream,
+}
+
+/// Our end of a child's stdin.
+#[derive(Debug)]
+pub(crate) struct Stdin {
+    pipe: pipe::Sender,
+    _counted: Counted,
+}
+
+/// Our end of a child's stdout or stderr.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) pipe: pipe::Receiver,
+    pub(crate) _counted: Counted,
+}
+
+impl Sink for Stdin {
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.pipe.try_write_vectored(slices)
+    }
+
+    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.pipe.poll_write_ready(cx)
+    }
+}
+
+impl Stdin {
+    /// Whether the child has read everything that was written to it.
+    pub(crate) fn is_drained(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.pipe).is_ok_and(|unread| unread == 0)
+    }
+}
+
+/// Starts the child, in a process group of its own.
+pub(crate) fn start(stdio: &Stdio, census: &Arc<Census>) -> Result<Started, ConnectError> {
+    let variables = environment::variables(stdio);
+    let program = environment::program(stdio, &variables)?;
+    let refused = |source: io::Error| ConnectError::Spawn {
+        command: program.display().to_string(),
+        source: Arc::new(source),
+    };
+    let (child_in, our_in) = io::pipe().map_err(refused)?;
+    let (our_out, child_out) = io::pipe().map_err(refused)?;
+    let (our_err, child_err) = io::pipe().map_err(refused)?;
+    let mut command = tokio::process::Command::new(&program);
+    command
+        .args(&stdio.args)
+        .env_clear()
+        .envs(variables)
+        .stdin(child_in)
+        .stdout(child_out)
+        .stderr(child_err)
+        .process_group(0)
+        .kill_on_drop(true);
+    if let Some(path) = &stdio.cwd {
+        command.current_dir(path);
+    }
+    let child = command.spawn().map_err(refused)?;
+    Ok(Started {
+        child,
+        stdin: Arc::new(sender(our_in, census).map_err(refused)?),
+        stdout: receiver(our_out, census).map_err(refused)?,
+        stderr: receiver(our_err, census).map_err(refused)?,
+    })
+}
+
+fn sender(end: PipeWriter, census: &Arc<Census>) -> io::Result<Stdin> {
+    let pipe = pipe::Sender::from_owned_fd(OwnedFd::from(end))?;
+    Ok(Stdin { pipe, _counted: census.descriptor() })
+}
+
+fn receiver(end: PipeReader, census: &Arc<Census>) -> io::Result<Stream> {
+    let pipe = pipe::Receiver::from_owned_fd(OwnedFd::from(end))?;
+    Ok(Stream { pipe, _counted: census.descriptor() })
+}
+
+/// Hands a freshly started child over to its reaper.
+pub(crate) fn adopt(
+    child: tokio::process::Child,
+    stdio: &Stdio,
+    census: &Arc<Census>,
+    record: ProcessRecord,
+) -> Result<(Process, impl Future<Output = ()> + Send + use<>), ConnectError> {
+    let ladder = Ladder { eof_grace: stdio.eof_grace, term_grace: stdio.term_grace };
+    Process::adopt(child, ladder, census, record).map_err(|source| ConnectError::Spawn {
+        command: stdio.command.to_string_lossy().into_owned(),
+        source: Arc::new(source),
+    })
+}
+
+/// Who gets the frames.
+pub(crate) trait Frames: Send {
+    /// Takes one frame.
+    fn frame(&mut self, frame: Cow<'_, [u8]>);
+    /// Is told that this read brought no more.
+    fn flush(&mut self);
+}
+
+/// The task that reads a child's stdout; returns why the link over it has to end.
+///
+/// It reads on after the link went down for another reason, so that a child that is being stopped
+/// is not stuck on a full pipe.
+pub(crate) async fn read(
+    stdout: Stream,
+    max_frame: usize,
+    child: &Child<'_>,
+    frames: &mut impl Frames,
+    write_failed: impl Future<Output = Arc<io::Error>> + Send,
+) -> DownReason {
+    let mut reading = Reading { stdout: &stdout.pipe, lines: Lines::new(max_frame), frames };
+    let cause = tokio::select! {
+        cause = reading.until_ended() => settle(cause, child.process).await,
+        status = child.process.exit() => {
+            // All that it ever wrote is in the pipe now: its answers still count.
+            while let Step::More = reading.step() {}
+            exit_cause(status)
+        }
+        error = write_failed => settle(DownCause::WriteFailed(error), child.process).await,
+    };
+    if child.process.exited.is_cancelled() {
+        child.stderr.complete_within(SETTLE).await;
+    }
+    DownReason { cause, stderr_tail: child.stderr.lines() }
+}
+
+/// What explains the end of a stream.
+pub(crate) struct Child<'a> {
+    pub(crate) process: &'a Process,
+    pub(crate) stderr: &'a StderrTail,
+}
+
+/// Most streams end because the process did; its status says more than they do.
+async fn settle(cause: DownCause, process: &Process) -> DownCause {
+    if let DownCause::FrameTooLarge { .. } = cause {
+        return cause;
+    }
+    tokio::time::timeout(SETTLE, process.exit()).await.map_or(cause, exit_cause)
+}
+
+struct Reading<'a, F> {
+    stdout: &'a pipe::Receiver,
+    lines: Lines,
+    frames: &'a mut F,
+}
+
+enum Step {
+    More,
+    Dry,
+    End(DownCause),
+}
+
+impl<F: Frames> Reading<'_, F> {
+    async fn until_ended(&mut self) -> DownCause {
+        loop {
+            if let Err(error) = self.stdout.readable().await {
+                return DownCause::ReadFailed(Arc::new(error));
+            }
+            if let Step::End(cause) = self.step() {
+                return cause;
+            }
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    /// Reads once, and hands over what is complete.
+    fn step(&mut self) -> Step {
+        let stdout = self.stdout;
+        match self.lines.read(|buffer| stdout.try_read_buf(buffer)) {
+            Ok(0) => return Step::End(DownCause::StreamEnded),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.lines.rest();
+                return Step::Dry;
+            }
+            Err(error) => return Step::End(DownCause::ReadFailed(Arc::new(error))),
+        }
+        let complete = self.lines.take(|line| self.frames.frame(line));
+        self.frames.flush();
+        match complete {
+            Ok(()) => Step::More,
+            Err(LineTooLong { limit }) => Step::End(DownCause::FrameTooLarge { limit }),
+        }
+    }
+}
+
+fn exit_cause(status: ExitStatus) -> DownCause {
+    match status.signal() {
+        Some(signal) => DownCause::Signalled { signal },
+        None => DownCause::Exited { code: status.code().unwrap_or_default() },
+    }
+}

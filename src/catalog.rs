@@ -5,8 +5,8 @@ mod naming;
 mod tool;
 
 pub(crate) use board::Board;
-pub use tool::Tool;
 pub(crate) use tool::Listing;
+pub use tool::Tool;
 
 use std::{fmt, sync::Arc};
 
@@ -134,7 +134,9 @@ pub enum CatalogFault {
         servers: (String, String),
     },
     /// The list repeats a page for ever; the pages so far are kept.
-    #[error("server {server:?}: tools/list gave the cursor {cursor:?} a second time, after {pages} pages")]
+    #[error(
+        "server {server:?}: tools/list gave the cursor {cursor:?} a second time, after {pages} pages"
+    )]
     CursorRepeated {
         /// The server.
         server: String,
@@ -144,7 +146,9 @@ pub enum CatalogFault {
         pages: usize,
     },
     /// The list has more pages than the limit; the pages so far are kept.
-    #[error("server {server:?}: tools/list has more than {limit} pages: raise Limits::max_pages if that is meant to be")]
+    #[error(
+        "server {server:?}: tools/list has more than {limit} pages: raise Limits::max_pages if that is meant to be"
+    )]
     TooManyPages {
         /// The server.
         server: String,
@@ -152,7 +156,9 @@ pub enum CatalogFault {
         limit: usize,
     },
     /// The list has more tools than the limit; the tools up to it are kept.
-    #[error("server {server:?}: tools/list has more than {limit} tools: raise Limits::max_tools if that is meant to be")]
+    #[error(
+        "server {server:?}: tools/list has more than {limit} tools: raise Limits::max_tools if that is meant to be"
+    )]
     TooManyTools {
         /// The server.
         server: String,

@@ -119,10 +119,7 @@ impl LeakReport {
     /// Whether nothing is alive.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sessions == 0
-            && self.processes.is_empty()
-            && self.tasks == 0
-            && self.descriptors == 0
+        self.sessions == 0 && self.processes.is_empty() && self.tasks == 0 && self.descriptors == 0
     }
 }
 

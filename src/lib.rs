@@ -32,8 +32,8 @@ pub use catalog::{Catalog, CatalogFault, Tool};
 pub use census::{LeakReport, ProcessRecord};
 pub use connection::call::Call;
 pub use error::{
-    CallError, CallLimit, ConnectError, Delivery, DownCause, DownReason, OpenError, RequiredFailure,
-    ServerError, SpecError, Stage,
+    CallError, CallLimit, ConnectError, Delivery, DownCause, DownReason, OpenError,
+    RequiredFailure, ServerError, SpecError, Stage,
 };
 pub use event::{Event, Events, Notification, Notifications};
 pub use output::{Content, Output};

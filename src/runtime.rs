@@ -131,9 +131,8 @@ impl Runtime {
             events: broadcast::Sender::new(EVENT_CAPACITY),
             board: Board::default(),
         });
-        let connect = |(place, spec)| {
-            Arc::new(Connection::new(spec, place, options, Arc::clone(&scope)))
-        };
+        let connect =
+            |(place, spec)| Arc::new(Connection::new(spec, place, options, Arc::clone(&scope)));
         let connections: Vec<_> = servers.into_iter().enumerate().map(connect).collect();
         let arguments = Arguments { scope: Arc::clone(&scope), connections: connections.clone() };
         let port =

@@ -52,9 +52,8 @@ impl Server {
     /// Dropping the future has no effect.
     pub async fn ready(&self) -> Result<(), Option<ServerError>> {
         let mut status = self.watch();
-        let decided = |status: &Status| {
-            matches!(status.phase, Phase::Ready | Phase::Failed | Phase::Stopped)
-        };
+        let decided =
+            |status: &Status| matches!(status.phase, Phase::Ready | Phase::Failed | Phase::Stopped);
         // The sender lives in the connection that this handle holds.
         drop(status.wait_for(decided).await);
         let status = self.status();

@@ -108,9 +108,12 @@ impl ServerSpec {
         {
             faults.push(SpecError::InvalidPrefix { server: server(), prefix: prefix.to_owned() });
         }
-        faults.extend(self.roots.iter().filter(|uri| !uri.starts_with("file://")).map(|uri| {
-            SpecError::InvalidRoot { server: server(), uri: uri.clone() }
-        }));
+        faults.extend(
+            self.roots
+                .iter()
+                .filter(|uri| !uri.starts_with("file://"))
+                .map(|uri| SpecError::InvalidRoot { server: server(), uri: uri.clone() }),
+        );
         faults.extend(
             self.zeroes().into_iter().map(|what| SpecError::Zero { server: server(), what }),
         );
@@ -256,7 +259,8 @@ impl Stdio {
             faults.push(SpecError::NulByte { server: server(), what: "the command".to_owned() });
         }
         for (n, _) in self.args.iter().enumerate().filter(|(_, arg)| has_nul(arg)) {
-            faults.push(SpecError::NulByte { server: server(), what: format!("argument {}", n + 1) });
+            faults
+                .push(SpecError::NulByte { server: server(), what: format!("argument {}", n + 1) });
         }
         for (name, value) in &self.env {
             let shown = name.to_string_lossy().into_owned();

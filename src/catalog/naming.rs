@@ -80,8 +80,18 @@ mod tests {
     #[test]
     fn names_that_could_be_mistaken_get_a_hash() {
         let tricky = [
-            ("a", "_b"), ("a_", "b"), ("a_", "_b"), ("a__b", "c"), ("a", "b__c"), ("", "a__b"),
-            ("", "a.b"), ("a", "b"), ("a", "b.c"), ("a", "b/c"), ("a", "b c"), ("a", ""),
+            ("a", "_b"),
+            ("a_", "b"),
+            ("a_", "_b"),
+            ("a__b", "c"),
+            ("a", "b__c"),
+            ("", "a__b"),
+            ("", "a.b"),
+            ("a", "b"),
+            ("a", "b.c"),
+            ("a", "b/c"),
+            ("a", "b c"),
+            ("a", ""),
         ];
         let names: HashMap<_, _> = tricky.iter().map(|(p, t)| (llm_name(p, t), (p, t))).collect();
         assert_eq!(names.len(), tricky.len(), "{names:?}");

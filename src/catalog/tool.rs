@@ -7,8 +7,8 @@ use serde_json::{Value, value::RawValue};
 
 use super::{CatalogFault, naming};
 use crate::{
-    connection::{Connection, call::Call},
     arguments::Arguments,
+    connection::{Connection, call::Call},
 };
 
 /// A tool of a session. A cheap handle: it names a server, not an incarnation of it.
@@ -122,7 +122,8 @@ impl Listing {
             }
             Ok(described) => self.leave_out(server, &described.name, "its name stands twice"),
             Err((name, reason)) => {
-                let tool = name.map_or(format!("number {}", self.listed), |name| format!("{name:?}"));
+                let tool =
+                    name.map_or(format!("number {}", self.listed), |name| format!("{name:?}"));
                 self.faults.push(CatalogFault::BadTool { server: server.to_owned(), tool, reason });
             }
         }

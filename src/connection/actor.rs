@@ -49,7 +49,9 @@ pub(crate) enum Message {
     Restart,
     Stop,
     Report(Report),
-    Slept { epoch: u64 },
+    Slept {
+        epoch: u64,
+    },
     #[cfg(test)]
     Panic,
 }

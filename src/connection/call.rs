@@ -185,11 +185,7 @@ impl Future for Call {
     }
 }
 
-fn conclude(
-    tool: &Tool,
-    link: &Link,
-    outcome: Result<Vec<u8>, Loss>,
-) -> Result<Output, CallError> {
+fn conclude(tool: &Tool, link: &Link, outcome: Result<Vec<u8>, Loss>) -> Result<Output, CallError> {
     let frame = outcome.map_err(|loss| lost(tool, link.epoch, loss))?;
     let (server, id) = (tool.server(), tool.id());
     let invalid = |detail: String| CallError::InvalidResponse {
@@ -198,7 +194,9 @@ fn conclude(
         detail,
     };
     match wire::open_answer(frame).map_err(invalid)? {
-        Answer::Result(result) => check(&result, link.era()).map_err(invalid).map(|()| Output::new(result)),
+        Answer::Result(result) => {
+            check(&result, link.era()).map_err(invalid).map(|()| Output::new(result))
+        }
         Answer::Error(error) => Err(CallError::Rejected {
             server: server.to_owned(),
             tool: id.to_owned(),

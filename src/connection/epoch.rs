@@ -228,8 +228,7 @@ impl Epoch {
         async move {
             let child = stdio::Child { process: &process, stderr: &stderr };
             let write_failed = link.write_failed();
-            let reason =
-                stdio::read(stdout, max_frame, &child, &mut inbound, write_failed).await;
+            let reason = stdio::read(stdout, max_frame, &child, &mut inbound, write_failed).await;
             link.go_down(reason);
         }
     }

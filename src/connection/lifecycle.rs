@@ -50,15 +50,26 @@ pub(crate) enum Fact {
     RestartAsked,
     StopAsked,
     /// The link is open, its tools are listed.
-    Opened { epoch: u64 },
+    Opened {
+        epoch: u64,
+    },
     /// The link could not be opened.
-    StartFailed { epoch: u64, permanent: bool },
+    StartFailed {
+        epoch: u64,
+        permanent: bool,
+    },
     /// The open link ended.
-    WentDown { epoch: u64 },
+    WentDown {
+        epoch: u64,
+    },
     /// The backoff is over.
-    Slept { epoch: u64 },
+    Slept {
+        epoch: u64,
+    },
     /// Nothing of the link's process is left.
-    Gone { epoch: u64 },
+    Gone {
+        epoch: u64,
+    },
 }
 
 /// Something to be done.

@@ -354,7 +354,8 @@ impl Link {
                     Ok(true) => {}
                     Ok(false) => {
                         self.state.lock().outbox.restore(&mut batch);
-                        if let Err(error) = std::future::poll_fn(|cx| sink.poll_writable(cx)).await {
+                        if let Err(error) = std::future::poll_fn(|cx| sink.poll_writable(cx)).await
+                        {
                             return self.fail_write(error);
                         }
                     }

@@ -109,7 +109,9 @@ pub enum CallError {
         delivery: Delivery,
     },
     /// Too many calls, or too many bytes of arguments, are in flight on this server.
-    #[error("server {server:?} is at its limit of {limit}: wait for calls to end, or raise Limits::{setting}")]
+    #[error(
+        "server {server:?} is at its limit of {limit}: wait for calls to end, or raise Limits::{setting}"
+    )]
     Overloaded {
         /// The server of the tool.
         server: String,

@@ -58,15 +58,13 @@ impl Lines {
     }
 
     /// One large line that is all there is needs no copy.
-    fn take_single(
-        &mut self,
-        each: &mut impl FnMut(Cow<'_, [u8]>),
-    ) -> Result<bool, LineTooLong> {
+    fn take_single(&mut self, each: &mut impl FnMut(Cow<'_, [u8]>)) -> Result<bool, LineTooLong> {
         let length = self.buffer.len();
         if length < HANDED_OVER || length > self.limit + 1 {
             return Ok(false);
         }
-        if memchr::memchr(b'\n', &self.buffer[self.searched..]) != Some(length - 1 - self.searched) {
+        if memchr::memchr(b'\n', &self.buffer[self.searched..]) != Some(length - 1 - self.searched)
+        {
             return Ok(false);
         }
         let mut line = std::mem::take(&mut self.buffer);

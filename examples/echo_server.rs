@@ -1,0 +1,11 @@
+//! A server that starts in a millisecond and answers `echo`: for tests that start many.
+//!
+//! It is the one that the benchmarks start.
+
+#[expect(dead_code, reason = "the benchmarks use the rest")]
+#[path = "../benches/support/child.rs"]
+mod child;
+
+fn main() {
+    child::serve_if_asked();
+}

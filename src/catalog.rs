@@ -20,15 +20,15 @@ pub struct Catalog {
     version: u64,
     /// In the order of the declarations, and of each server's own list.
     tools: Vec<Tool>,
-    /// From tool id to place; the routing table of calls.
+    /// From tool id to tool; the routing table of calls.
     routes: FxHashMap<Arc<str>, Route>,
     faults: Vec<CatalogFault>,
 }
 
 /// Where a tool id leads.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Route {
-    To(usize),
+    To(Tool),
     /// Two servers, by name, offer it.
     Ambiguous(Arc<str>, Arc<str>),
 }
@@ -61,7 +61,7 @@ impl Catalog {
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Tool> {
         match self.routes.get(id)? {
-            Route::To(place) => self.tools.get(*place),
+            Route::To(tool) => Some(tool),
             Route::Ambiguous(..) => None,
         }
     }

@@ -108,9 +108,9 @@ impl Connection {
         &self.spec.name
     }
 
-    /// The live link, if there is one.
-    pub(crate) fn link(&self) -> Option<Arc<Link>> {
-        self.link.load_full()
+    /// The live link, if there is one, for the time of one look.
+    pub(crate) fn live_link(&self) -> arc_swap::Guard<Option<Arc<Link>>> {
+        self.link.load()
     }
 
     pub(crate) fn status(&self) -> Status {

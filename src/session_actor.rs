@@ -151,8 +151,7 @@ impl Actor for SessionActor {
             SupervisionEvent::ActorFailed(cell, error) => {
                 state.ended(&myself, &cell, &error).await?;
             }
-            // ractor has more of them under other features.
-            _ => {}
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {}
         }
         Ok(())
     }

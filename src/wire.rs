@@ -112,6 +112,22 @@ fn answer_by_head(frame: &[u8]) -> Option<RequestId> {
     if is_answer { number(&rest[..digits]) } else { None }
 }
 
+/// Where the result of a frame stands that [`answer_by_head`] recognises and that holds nothing
+/// else; the result is read through, so it is whole.
+fn result_by_head(frame: &str) -> Option<Range<usize>> {
+    let rest = frame.as_bytes().strip_prefix(HEAD)?;
+    let digits = rest.iter().position(|b| !b.is_ascii_digit())?;
+    let start = HEAD.len() + digits + b",\"result\":".len();
+    if !rest[digits..].starts_with(b",\"result\":") {
+        return None;
+    }
+    let mut reader = serde_json::Deserializer::from_str(&frame[start..]);
+    let result = <&RawValue>::deserialize(&mut reader).ok()?.get();
+    let start = result.as_ptr() as usize - frame.as_ptr() as usize;
+    let range = start..start + result.len();
+    (frame[range.end..].trim_ascii() == "}").then_some(range)
+}
+
 /// `{"result":…,"jsonrpc":"2.0","id":7}`: as the TypeScript SDK writes it. In well-formed JSON the
 /// last brace closes the envelope, so the id before it is the envelope's.
 fn answer_by_tail(frame: &[u8]) -> Option<RequestId> {
@@ -169,6 +185,9 @@ pub(crate) enum Answer {
 /// Opens a frame that [`classify`] took for an answer; the error says what is wrong with it.
 pub(crate) fn open_answer(frame: Vec<u8>) -> Result<Answer, String> {
     let frame = String::from_utf8(frame).map_err(|error| error.utf8_error().to_string())?;
+    if let Some(range) = result_by_head(&frame) {
+        return Ok(Answer::Result(RawResult { frame, range }));
+    }
     let envelope: Envelope<'_> =
         serde_json::from_str(&frame).map_err(|error| format!("not JSON-RPC: {error}"))?;
     match (envelope.result, envelope.error) {

@@ -1,10 +1,16 @@
 //! This crate: one session with one server.
 
-use callboard::{Runtime, ServerSpec, Session, Stdio};
-use serde_json::json;
+use callboard::{Limits, Runtime, ServerSpec, Session, Stdio};
+use serde_json::{
+    json,
+    value::{RawValue, to_raw_value},
+};
 
 use crate::child::{Manner, executable};
 use crate::peer::Peer;
+
+/// What the result has around its text.
+const AROUND: usize = r#"{"content":[{"type":"text","text":""}]}"#.len();
 
 pub(crate) struct CallboardPeer {
     runtime: Runtime,
@@ -14,18 +20,21 @@ pub(crate) struct CallboardPeer {
 impl Peer for CallboardPeer {
     const NAME: &'static str = "callboard";
 
-    type Request = String;
+    /// The arguments as JSON, as a model or a client wrote them.
+    type Request = Box<RawValue>;
 
-    fn request(text: &str) -> String {
-        text.to_owned()
+    fn request(text: &str) -> Box<RawValue> {
+        to_raw_value(&json!({ "text": text })).expect("a text is JSON")
     }
 
     async fn open(manner: Manner) -> Self {
         let runtime = Runtime::start().await;
         let server = Stdio::new(executable()).arg(manner.argument());
+        // Nobody else here bounds what is in flight.
+        let limits = Limits::default().with_max_call_bytes(usize::MAX);
         let session = runtime
             .session("bench")
-            .server(ServerSpec::new("bench", server).required())
+            .server(ServerSpec::new("bench", server).required().limits(limits))
             .open()
             .await
             .expect("open the session");
@@ -34,10 +43,10 @@ impl Peer for CallboardPeer {
         Self { runtime, session }
     }
 
-    async fn call(&self, text: &String) -> Result<usize, String> {
-        let call = self.session.call("bench.echo", json!({ "text": text }));
+    async fn call(&self, arguments: &Box<RawValue>) -> Result<usize, String> {
+        let call = self.session.call("bench.echo", arguments.clone());
         let output = call.await.map_err(|error| error.to_string())?;
-        Ok(output.text().len())
+        Ok(output.raw().len() - AROUND)
     }
 
     fn pid(&self) -> u32 {

@@ -61,8 +61,7 @@ fn merge(version: u64, lists: &[Option<Posted>]) -> Catalog {
         let Some(connection) = connection.upgrade() else { continue };
         catalog.faults.extend(listing.faults.iter().cloned());
         for described in &listing.tools {
-            let connection = Arc::clone(&connection);
-            catalog.add(Tool { described: Arc::clone(described), connection });
+            catalog.add(Tool::new(Arc::clone(described), Arc::clone(&connection)));
         }
     }
     catalog.withdraw_ambiguous();
@@ -71,17 +70,16 @@ fn merge(version: u64, lists: &[Option<Posted>]) -> Catalog {
 
 impl Catalog {
     fn add(&mut self, tool: Tool) {
-        let id = Arc::clone(tool.described.id());
-        let route = match self.routes.get(&id) {
-            None => Route::To(self.tools.len()),
-            Some(Route::To(place)) => {
-                let first = Arc::clone(self.tools[*place].connection.name());
-                let second = Arc::clone(tool.connection.name());
-                let servers = (first.to_string(), second.to_string());
+        let id = Arc::clone(tool.shared_id());
+        let route = match self.routes.remove(&id) {
+            None => Route::To(tool.clone()),
+            Some(Route::To(first)) => {
+                let (a, b) = (first.connection().name(), tool.connection().name());
+                let servers = (a.to_string(), b.to_string());
                 self.faults.push(CatalogFault::Collision { tool: id.to_string(), servers });
-                Route::Ambiguous(first, second)
+                Route::Ambiguous(Arc::clone(a), Arc::clone(b))
             }
-            Some(ambiguous) => ambiguous.clone(),
+            Some(ambiguous) => ambiguous,
         };
         self.routes.insert(id, route);
         self.tools.push(tool);
@@ -90,12 +88,8 @@ impl Catalog {
     /// A tool that cannot be called is not listed either.
     fn withdraw_ambiguous(&mut self) {
         let Self { tools, routes, .. } = self;
-        if !routes.values().any(|route| matches!(route, Route::Ambiguous(..))) {
-            return;
-        }
-        tools.retain(|tool| matches!(routes.get(tool.described.id()), Some(Route::To(_))));
-        for (place, tool) in tools.iter().enumerate() {
-            routes.insert(Arc::clone(tool.described.id()), Route::To(place));
+        if tools.len() > routes.len() {
+            tools.retain(|tool| matches!(routes.get(tool.id()), Some(Route::To(_))));
         }
     }
 }

@@ -14,8 +14,13 @@ use crate::{
 /// A tool of a session. A cheap handle: it names a server, not an incarnation of it.
 #[derive(Debug, Clone)]
 pub struct Tool {
-    pub(super) described: Arc<Description>,
-    pub(super) connection: Arc<Connection>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    described: Arc<Description>,
+    connection: Arc<Connection>,
 }
 
 /// What a server said about one tool, and the names that follow from it.
@@ -30,35 +35,39 @@ pub(crate) struct Description {
 }
 
 impl Tool {
+    pub(super) fn new(described: Arc<Description>, connection: Arc<Connection>) -> Self {
+        Self { inner: Arc::new(Inner { described, connection }) }
+    }
+
     /// The canonical id: `<server>.<tool>`, or with the server's prefix.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.described.id
+        &self.inner.described.id
     }
 
     /// The name of the server that offers it.
     #[must_use]
     pub fn server(&self) -> &str {
-        self.connection.name()
+        self.inner.connection.name()
     }
 
     /// Its name as the server knows it.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.described.name
+        &self.inner.described.name
     }
 
     /// A name that model providers accept (`[A-Za-z0-9_-]`, 64 bytes at most): different for every
     /// tool, and the same whatever other servers there are.
     #[must_use]
     pub fn llm_name(&self) -> &str {
-        &self.described.llm_name
+        &self.inner.described.llm_name
     }
 
     /// The tool as JSON, exactly as the server described it, every field kept.
     #[must_use]
     pub fn raw(&self) -> &str {
-        self.described.raw.get()
+        self.inner.described.raw.get()
     }
 
     /// The tool as a JSON value.
@@ -94,12 +103,16 @@ impl Tool {
         Call::of_tool(self.clone(), arguments.into())
     }
 
+    pub(super) fn shared_id(&self) -> &Arc<str> {
+        &self.inner.described.id
+    }
+
     pub(crate) fn name_member(&self) -> &str {
-        &self.described.name_member
+        &self.inner.described.name_member
     }
 
     pub(crate) fn connection(&self) -> &Arc<Connection> {
-        &self.connection
+        &self.inner.connection
     }
 }
 
@@ -177,7 +190,4 @@ impl Description {
         })
     }
 
-    pub(super) fn id(&self) -> &Arc<str> {
-        &self.id
-    }
 }

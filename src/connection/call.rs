@@ -64,16 +64,16 @@ impl Call {
 
     pub(crate) fn by_id(scope: &SessionScope, id: &str, arguments: Arguments) -> Self {
         let catalog = scope.board.load();
-        Self::new(match (catalog.route(id), catalog.get(id)) {
-            (_, Some(tool)) => Stage::Declared { tool: tool.clone(), arguments },
-            (Some(Route::Ambiguous(a, b)), None) => Stage::Refused(CallError::AmbiguousTool {
+        Self::new(match catalog.route(id) {
+            Some(Route::To(tool)) => Stage::Declared { tool: tool.clone(), arguments },
+            Some(Route::Ambiguous(a, b)) => Stage::Refused(CallError::AmbiguousTool {
                 tool: id.to_owned(),
                 servers: (a.to_string(), b.to_string()),
             }),
-            (Some(Route::To(_)) | None, None) if scope.tasks.is_ending() => {
+            None if scope.tasks.is_ending() => {
                 Stage::Refused(CallError::SessionClosed { delivery: Delivery::NotSent })
             }
-            (Some(Route::To(_)) | None, None) => Stage::Refused(CallError::UnknownTool {
+            None => Stage::Refused(CallError::UnknownTool {
                 tool: id.to_owned(),
                 nearest: catalog.nearest(id),
             }),
@@ -113,7 +113,8 @@ impl Call {
             });
         }
         let connection = tool.connection();
-        let link = connection.link().ok_or_else(|| not_ready(connection))?;
+        let link = connection.live_link();
+        let link = link.as_ref().ok_or_else(|| not_ready(connection))?;
         let timing = self.timing(connection);
         let id = link.next_id();
         let meta = link.meta(timing.idle.is_some());

@@ -37,10 +37,13 @@ impl Inbound {
 
     fn batch(&mut self, frames: &[&RawValue]) {
         for frame in frames {
-            match wire::classify(frame.get().as_bytes()) {
-                // A batch within a batch is none.
-                Incoming::Batch(_) => self.noise(frame.get().len()),
-                incoming => self.single(incoming, Cow::Borrowed(frame.get().as_bytes())),
+            let frame = frame.get().as_bytes();
+            let incoming = wire::classify(frame);
+            // A batch within a batch is none.
+            if let Incoming::Batch(_) = incoming {
+                self.noise(frame.len());
+            } else {
+                self.single(incoming, Cow::Borrowed(frame));
             }
         }
     }
@@ -106,10 +109,11 @@ impl Inbound {
 impl Frames for Inbound {
     fn frame(&mut self, frame: Cow<'_, [u8]>) {
         let trimmed = wire::trim(&frame);
-        let id = match wire::classify(trimmed) {
-            Incoming::Answer { id } => id,
-            incoming => return self.single(incoming, Cow::Borrowed(trimmed)),
+        let incoming = wire::classify(trimmed);
+        let Incoming::Answer { id } = incoming else {
+            return self.single(incoming, Cow::Borrowed(trimmed));
         };
+        drop(incoming);
         let bare = trimmed.len() == frame.len();
         let owned = if bare { frame.into_owned() } else { trimmed.to_vec() };
         self.answers.push((id, owned));

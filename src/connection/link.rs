@@ -346,7 +346,7 @@ impl Link {
             self.frames_wait.notified().await;
             loop {
                 // Let every task that is ready queue its frame first: one system call for all.
-                tokio::task::yield_now().await;
+                let_others_run().await;
                 if !self.take_frames(&mut batch) {
                     break;
                 }
@@ -432,6 +432,20 @@ impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").field("epoch", &self.epoch).finish_non_exhaustive()
     }
+}
+
+/// Lets every task run once that is ready on this worker now. (tokio's `yield_now` waits until the
+/// worker has nothing left to do at all, and has looked for work and events elsewhere.)
+async fn let_others_run() {
+    let mut waited = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Completes a request. A receiver that is gone has been abandoned in the same moment; its drop

@@ -32,6 +32,18 @@ impl Arguments {
         if let Content::Unfit(found) = &self.0 { Some(found) } else { None }
     }
 
+    /// About how many bytes they take in a request.
+    pub(crate) fn size_hint(&self) -> usize {
+        const ENVELOPE: usize = 256;
+        let longest = |value: &Value| value.as_str().map_or(0, str::len);
+        ENVELOPE
+            + match &self.0 {
+                Content::Object(object) => object.values().map(longest).sum(),
+                Content::Raw(raw) => raw.get().len(),
+                Content::Unfit(_) => 0,
+            }
+    }
+
     /// Writes them as they go into a request.
     pub(crate) fn write(&self, frame: &mut Vec<u8>) -> serde_json::Result<()> {
         match &self.0 {

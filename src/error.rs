@@ -14,13 +14,25 @@ pub use spec::SpecError;
 
 use std::fmt;
 
+/// What stands between a message and the lines from stderr.
+const STDERR_FOLLOWS: &str = "; its last words on stderr:";
+
+/// The message without what the server wrote on stderr: for the log, where that has its own place.
+pub(crate) fn headline(error: &ServerError) -> String {
+    let mut text = error.to_string();
+    if let Some(end) = text.find(STDERR_FOLLOWS) {
+        text.truncate(end);
+    }
+    text
+}
+
 /// Writes the captured stderr lines below a message, or nothing where there are none.
 fn write_stderr(f: &mut fmt::Formatter<'_>, lines: &[String]) -> fmt::Result {
     const SHOWN: usize = 5;
     if lines.is_empty() {
         return Ok(());
     }
-    f.write_str("; its last words on stderr:")?;
+    f.write_str(STDERR_FOLLOWS)?;
     for line in &lines[lines.len().saturating_sub(SHOWN)..] {
         write!(f, "\n  | {line}")?;
     }

@@ -1,6 +1,6 @@
 //! A session: what a host opens and closes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
 
@@ -16,6 +16,9 @@ use crate::{
     spec::{self, ServerSpec},
     status::{Phase, Status},
 };
+
+/// How long after its init timeout a required server may take to say why it is not ready.
+const REASON_GRACE: Duration = Duration::from_millis(250);
 
 /// A declared session: see [`Runtime::session`].
 #[derive(Debug)]
@@ -182,7 +185,7 @@ impl Session {
             let decided = |status: &Status| {
                 matches!(status.phase, Phase::Ready | Phase::Failed | Phase::Stopped)
             };
-            let deadline = began + connection.spec.init_timeout;
+            let deadline = began + connection.spec.init_timeout + REASON_GRACE;
             drop(tokio::time::timeout_at(deadline, wait_for(connection.watch(), decided)).await);
             let status = connection.status();
             if !status.is_ready() {

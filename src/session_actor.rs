@@ -10,7 +10,10 @@ use crate::{
     census::Counted,
     connection::{
         Connection, SessionScope,
-        actor::{Arguments as ConnectionArguments, ConnectionActor, Message as ConnectionMessage},
+        actor::{
+            Arguments as ConnectionArguments, ConnectionActor, Message as ConnectionMessage,
+            give_up,
+        },
     },
     policy::{Intensity, RestartPolicy},
     telemetry,
@@ -34,7 +37,7 @@ pub(crate) struct ActorState {
     born: Instant,
     /// Ends all tasks of the session, also when this actor dies without a word.
     _end: DropGuard,
-    _counted: Counted,
+    counted: Option<Counted>,
 }
 
 struct Child {
@@ -104,7 +107,7 @@ impl Actor for SessionActor {
             budget: RestartPolicy::on_failure().max_restarts(5, Duration::from_secs(60)),
             born: Instant::now(),
             _end: scope.tasks.token().clone().drop_guard(),
-            _counted: scope.census.actor(),
+            counted: Some(scope.census.actor()),
             scope,
         })
     }
@@ -134,6 +137,16 @@ impl Actor for SessionActor {
             #[cfg(test)]
             Message::PanicIn(place) => state.panic_in(place),
         }
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _: ActorRef<Message>,
+        state: &mut ActorState,
+    ) -> Result<(), ActorProcessingErr> {
+        // The state outlives the actor in its supervisor's mailbox.
+        state.counted = None;
         Ok(())
     }
 
@@ -200,6 +213,8 @@ impl ActorState {
         self.scope.census.crashed();
         if self.crashes.admit(self.born.elapsed(), &self.budget) {
             self.start(myself, place, true).await?;
+        } else {
+            give_up(&self.connections[place]);
         }
         Ok(())
     }

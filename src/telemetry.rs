@@ -20,7 +20,7 @@
 use tracing::{Level, Span, debug, error, info, warn};
 
 use crate::{
-    error::CallError,
+    error::{CallError, headline},
     output::Output,
     status::{Phase, Status},
 };
@@ -98,9 +98,9 @@ pub(crate) fn status_changed(span: &Span, from: Phase, status: &Status, pending:
     let (to, epoch, restarts) = (status.phase.as_str(), status.epoch, status.restarts);
     let from = from.as_str();
     match (&status.last_error, status.phase) {
-        (Some(reason), Phase::BackingOff | Phase::Failed) => warn!(
-            target: STATUS, parent: span, from, to, %reason, epoch, pending, restarts,
-            "status changed"
+        (Some(error), Phase::BackingOff | Phase::Failed) => warn!(
+            target: STATUS, parent: span, from, to, reason = headline(error), epoch, pending,
+            restarts, "status changed"
         ),
         _ => info!(
             target: STATUS, parent: span, from, to, epoch, pending, restarts, "status changed"

@@ -17,6 +17,9 @@ pub(crate) trait Sink: Send + Sync + 'static {
     /// Writes what can be written without waiting, or fails with `WouldBlock`.
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// Is told that a frame is larger than what usually fits at once.
+    fn expect_large(&self) {}
+
     /// Becomes ready when writing makes sense again.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }

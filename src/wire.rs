@@ -214,29 +214,29 @@ pub(crate) struct Meta<'a> {
     pub(crate) progress: bool,
 }
 
-/// Writes a request; `members` writes the members of its `params`, without the braces.
+/// Writes a request into an empty frame; `members` writes the members of its `params`, without the
+/// braces.
 pub(crate) fn request(
-    id: RequestId,
-    method: &str,
+    frame: &mut Vec<u8>,
+    (id, method): (RequestId, &str),
     meta: Meta<'_>,
     members: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
-) -> serde_json::Result<Vec<u8>> {
-    let mut frame = Vec::with_capacity(256);
+) -> serde_json::Result<()> {
     frame.extend_from_slice(HEAD);
-    push_number(&mut frame, id);
+    push_number(frame, id);
     frame.extend_from_slice(b",\"method\":\"");
     frame.extend_from_slice(method.as_bytes());
     frame.extend_from_slice(b"\",\"params\":{");
     let empty = frame.len();
-    members(&mut frame)?;
+    members(frame)?;
     if !meta.members.is_empty() || meta.progress {
         if frame.len() > empty {
             frame.push(b',');
         }
-        push_meta(&mut frame, id, meta);
+        push_meta(frame, id, meta);
     }
     frame.extend_from_slice(b"}}\n");
-    Ok(frame)
+    Ok(())
 }
 
 fn push_meta(frame: &mut Vec<u8>, id: RequestId, meta: Meta<'_>) {
@@ -365,7 +365,8 @@ mod tests {
     #[test]
     fn requests_are_written_as_the_protocol_wants_them() {
         let write = |meta| {
-            let frame = request(12, "tools/list", meta, |_| Ok(())).unwrap();
+            let mut frame = Vec::new();
+            request(&mut frame, (12, "tools/list"), meta, |_| Ok(())).unwrap();
             String::from_utf8(frame).unwrap()
         };
         assert_eq!(

@@ -36,11 +36,17 @@ impl Board {
         self.catalog.load_full()
     }
 
-    /// Puts up a server's list; returns the new catalog.
-    pub(crate) fn post(&self, connection: &Arc<Connection>, listing: Listing) -> Arc<Catalog> {
+    /// Puts up a server's list; returns the new catalog. A list that broke off does not replace
+    /// the tools of one that did not: it only adds its fault.
+    pub(crate) fn post(&self, connection: &Arc<Connection>, mut listing: Listing) -> Arc<Catalog> {
         let mut lists = self.lists.lock();
         if lists.len() <= connection.place {
             lists.resize_with(connection.place + 1, || None);
+        }
+        if let Some(before) = &lists[connection.place]
+            && listing.broke_off()
+        {
+            listing.tools.clone_from(&before.listing.tools);
         }
         lists[connection.place] = Some(Posted { listing, connection: Arc::downgrade(connection) });
         let catalog = Arc::new(merge(self.catalog.load().version + 1, &lists));

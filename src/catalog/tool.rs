@@ -142,6 +142,11 @@ impl Listing {
         }
     }
 
+    /// Whether a page could not be had.
+    pub(crate) fn broke_off(&self) -> bool {
+        matches!(self.faults.last(), Some(CatalogFault::ListingFailed { .. }))
+    }
+
     fn leave_out(&mut self, server: &str, name: &str, reason: &str) {
         self.faults.push(CatalogFault::BadTool {
             server: server.to_owned(),
@@ -189,5 +194,4 @@ impl Description {
             raw,
         })
     }
-
 }

@@ -40,7 +40,7 @@ pub(crate) struct ActorState {
     link: Option<Arc<Link>>,
     /// Ends the current epoch, also when this actor dies without a word.
     epoch: Option<(CancellationToken, DropGuard)>,
-    _counted: Counted,
+    counted: Option<Counted>,
 }
 
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Actor for ConnectionActor {
             era: None,
             link: None,
             epoch: None,
-            _counted: connection.scope.census.actor(),
+            counted: Some(connection.scope.census.actor()),
             connection,
         };
         if after_crash {
@@ -103,6 +103,16 @@ impl Actor for ConnectionActor {
             #[expect(clippy::panic, reason = "what the test asks for")]
             Message::Panic => panic!("asked to"),
         }
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _: ActorRef<Message>,
+        state: &mut ActorState,
+    ) -> Result<(), ActorProcessingErr> {
+        // The state outlives the actor in its supervisor's mailbox.
+        state.counted = None;
         Ok(())
     }
 }
@@ -200,12 +210,11 @@ impl ActorState {
             let epoch = state.epoch();
             status.restarts += u64::from(epoch > status.epoch && epoch > 1);
             status.epoch = epoch;
-            status.phase = to;
             if let Some(error) = error {
                 status.last_error = Some(error);
             }
-            if to != from {
-                status.since = SystemTime::now();
+            if status.phase != to {
+                (status.phase, status.since) = (to, SystemTime::now());
             }
             if to != Phase::Ready {
                 (status.pid, status.protocol_version) = (None, None);
@@ -274,14 +283,37 @@ impl ActorState {
     }
 }
 
+/// Writes that an open link was lost, before anybody else learns of it: whoever lost a call over it
+/// must not see the server Ready. What follows is the actor's to say.
+pub(crate) fn lose(connection: &Connection, epoch: u64, reason: &Arc<DownReason>) {
+    connection.status.send_if_modified(|status| {
+        let lost = status.phase == Phase::Ready && status.epoch == epoch;
+        if lost {
+            (status.phase, status.since) = (Phase::BackingOff, SystemTime::now());
+            (status.pid, status.protocol_version) = (None, None);
+            status.last_error = Some(ServerError::Down(Arc::clone(reason)));
+        }
+        lost
+    });
+}
+
+/// Writes that a connection is given up whose actors die of a defect again and again.
+pub(crate) fn give_up(connection: &Connection) {
+    write_final(connection, Phase::Failed);
+}
+
 /// Writes the last status of a connection whose session has ended, however its actor did.
 pub(crate) fn bury(connection: &Connection) {
+    write_final(connection, Phase::Stopped);
+}
+
+fn write_final(connection: &Connection, phase: Phase) {
     connection.link.store(None);
     connection.status.send_if_modified(|status| {
-        let changed = status.phase != Phase::Stopped;
+        let changed = status.phase != phase;
         (status.pid, status.protocol_version) = (None, None);
         if changed {
-            (status.phase, status.since) = (Phase::Stopped, SystemTime::now());
+            (status.phase, status.since) = (phase, SystemTime::now());
         }
         changed
     });

@@ -22,11 +22,12 @@ pub(crate) async fn ask(
     members: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
 ) -> Result<RawResult, AskError> {
     let id = link.next_id();
-    let frame = wire::request(id, method, link.meta(false), members)
+    let mut frame = Vec::new();
+    wire::request(&mut frame, (id, method), link.meta(false), members)
         .map_err(|error| AskError::Malformed(error.to_string()))?;
     // Neither `initialize` (MCP 2025-11-25, basic/lifecycle) nor the probe before it may be
     // cancelled; for a listing that nobody waits for any more it is not worth the noise.
-    let request = Request { id, frame, timing, admitted: false, cancellable: false };
+    let request = Request { id, frame: &mut frame, timing, admitted: false, cancellable: false };
     let frame = link.send(request).map_err(AskError::Lost)?.await.map_err(AskError::Lost)?;
     match wire::open_answer(frame).map_err(AskError::Malformed)? {
         Answer::Result(result) => Ok(result),

@@ -1,6 +1,7 @@
 //! One call, from admission to outcome.
 
 use std::{
+    cell::RefCell,
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -27,6 +28,11 @@ use crate::{
     telemetry,
     wire::{self, Answer, RawResult},
 };
+
+thread_local! {
+    /// Where a frame is put together before it is queued: small frames need no memory of their own.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A call of a tool: a future that is sent when it is first polled.
 ///
@@ -105,6 +111,18 @@ impl Call {
         self
     }
 
+    fn begin(&mut self) -> Result<(), CallError> {
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Declared { tool, arguments } => {
+                let (reply, span) = self.send(&tool, &arguments)?;
+                self.stage = Stage::Waiting { tool, reply, span };
+                Ok(())
+            }
+            Stage::Refused(error) => Err(error),
+            Stage::Waiting { .. } | Stage::Ended => Ok(()),
+        }
+    }
+
     fn send(&self, tool: &Tool, arguments: &Arguments) -> Result<(Reply, Span), CallError> {
         if let Some(found) = arguments.unfit() {
             return Err(CallError::InvalidArguments {
@@ -118,21 +136,23 @@ impl Call {
         let timing = self.timing(connection);
         let id = link.next_id();
         let meta = link.meta(timing.idle.is_some());
-        let frame = wire::request(id, "tools/call", meta, |frame| {
-            frame.extend_from_slice(tool.name_member().as_bytes());
-            frame.extend_from_slice(b",\"arguments\":");
-            arguments.write(frame)
-        })
-        .map_err(|error| CallError::InvalidArguments {
-            tool: tool.id().to_owned(),
-            found: error.to_string(),
-        })?;
         let span = telemetry::call_span(&connection.span, tool.id(), id);
-        let request = Request { id, frame, timing, admitted: true, cancellable: true };
-        match link.send(request) {
-            Ok(reply) => Ok((reply, span)),
-            Err(loss) => Err(lost(tool, link.epoch, loss)),
-        }
+        SCRATCH.with_borrow_mut(|frame| {
+            frame.clear();
+            frame.reserve(arguments.size_hint());
+            let written = wire::request(frame, (id, "tools/call"), meta, |frame| {
+                frame.extend_from_slice(tool.name_member().as_bytes());
+                frame.extend_from_slice(b",\"arguments\":");
+                arguments.write(frame)
+            });
+            written.map_err(|error| CallError::InvalidArguments {
+                tool: tool.id().to_owned(),
+                found: error.to_string(),
+            })?;
+            let request = Request { id, frame, timing, admitted: true, cancellable: true };
+            let reply = link.send(request).map_err(|loss| lost(tool, link.epoch, loss))?;
+            Ok((reply, span))
+        })
     }
 
     fn timing(&self, connection: &Connection) -> Timing {
@@ -168,14 +188,8 @@ impl Future for Call {
         if self.is_cancelled(cx) && !matches!(self.stage, Stage::Ended) {
             return Poll::Ready(Err(self.cancel()));
         }
-        match std::mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Declared { tool, arguments } => {
-                let (reply, span) = self.send(&tool, &arguments)?;
-                self.stage = Stage::Waiting { tool, reply, span };
-            }
-            Stage::Refused(error) => return Poll::Ready(Err(error)),
-            waiting @ Stage::Waiting { .. } => self.stage = waiting,
-            Stage::Ended => return Poll::Pending,
+        if let Stage::Declared { .. } | Stage::Refused(_) = self.stage {
+            self.begin()?;
         }
         let Stage::Waiting { tool, reply, span } = &mut self.stage else { return Poll::Pending };
         let outcome = ready!(Pin::new(&mut *reply).poll(cx));

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use super::{
-    Connection,
+    Connection, actor,
     handshake::{self, Agreement, Era, HandshakeError},
     inbound::Inbound,
     link::{Link, Loss, Timing},
@@ -187,7 +187,9 @@ impl Epoch {
         let stdio::Started { child, stdin, stdout, stderr } = stdio::start(spec, &scope.census)?;
         let process = self.adopt(child, spec)?;
         let limits = self.connection.spec.limits;
-        let link = Arc::new(Link::new(self.number, limits, stdin.clone()));
+        let (connection, number) = (Arc::clone(&self.connection), self.number);
+        let on_down = Box::new(move |reason: &_| actor::lose(&connection, number, reason));
+        let link = Arc::new(Link::new(self.number, limits, stdin.clone(), on_down));
         let tail = Arc::new(StderrTail::default());
         self.connection.set_stderr(Arc::clone(&tail));
         let running = Running {

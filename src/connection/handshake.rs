@@ -110,33 +110,46 @@ async fn probe(
     patience: Duration,
 ) -> Result<Agreement, HandshakeError> {
     let mut discovery = std::pin::pin!(discover(link));
-    let silent = tokio::select! {
+    tokio::select! {
         answer = &mut discovery => match answer {
             Ok(agreement) => return Ok(agreement),
             Err(AskError::Lost(loss)) => {
                 return Err(HandshakeError::EndedAtProbe(explain(AskError::Lost(loss))));
             }
-            // An error of whatever code, or a result that is no discovery: an older server.
-            Err(AskError::Refused(_) | AskError::Malformed(_)) => false,
+            // An error of whatever code, or a result that is no discovery: an older server. Only if
+            // it refuses `initialize` too, its word on the revisions that it speaks is the better.
+            Err(error) => {
+                let initialized = initialize(link, roots).await;
+                return initialized.map_err(|second| failed(better(error, second)));
+            }
         },
         // One that has been modern before is only slow.
-        () = tokio::time::sleep(patience), if known.is_none() => true,
-    };
-    let mut initialization = std::pin::pin!(initialize(link, roots));
-    if !silent {
-        return initialization.await.map_err(failed);
+        () = tokio::time::sleep(patience), if known.is_none() => {}
     }
+    let mut initialization = std::pin::pin!(initialize(link, roots));
     tokio::select! {
+        // Where both have been answered, the modern answer counts.
+        biased;
         answer = &mut discovery => match answer {
             Ok(agreement) => Ok(agreement),
-            Err(_) => initialization.await.map_err(failed),
+            Err(error) => initialization.await.map_err(|second| failed(better(error, second))),
         },
         answer = &mut initialization => match answer {
             Ok(agreement) => Ok(agreement),
             Err(error @ AskError::Lost(_)) => Err(failed(error)),
             // A modern server refuses `initialize`; its word on the probe is still to come.
-            Err(error) => discovery.await.map_err(|_| failed(error)),
+            Err(error) => discovery.await.map_err(|probe| failed(better(probe, error))),
         },
+    }
+}
+
+/// Of the answers to the probe and to `initialize`, the one that says more.
+fn better(probe: AskError, initialization: AskError) -> AskError {
+    match (probe, initialization) {
+        (AskError::Refused(probe), AskError::Refused(_)) if probe.code == UNSUPPORTED_VERSION => {
+            AskError::Refused(probe)
+        }
+        (_, initialization) => initialization,
     }
 }
 

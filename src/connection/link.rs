@@ -26,10 +26,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    handshake::Era,
-    outbox::{Batch, Frame, Outbox},
-};
+use super::{handshake::Era, outbox::Outbox};
 use crate::{
     error::{CallLimit, Delivery, DownCause, DownReason},
     policy::Limits,
@@ -54,7 +51,11 @@ pub(crate) struct Link {
     alarm_moved: Notify,
     write_failed: CancellationToken,
     down: CancellationToken,
+    on_down: OnDown,
 }
+
+/// Is told that the link is down before those are who wait on it.
+pub(crate) type OnDown = Box<dyn Fn(&Arc<DownReason>) + Send + Sync>;
 
 struct State {
     /// Why the link is down; once set, nothing is inserted or queued any more.
@@ -104,9 +105,10 @@ pub(crate) struct Timing {
 }
 
 /// A request about to be sent.
-pub(crate) struct Request {
+pub(crate) struct Request<'a> {
     pub(crate) id: RequestId,
-    pub(crate) frame: Vec<u8>,
+    /// Its frame, which is taken out of the vector; the memory of a small one stays there.
+    pub(crate) frame: &'a mut Vec<u8>,
     pub(crate) timing: Timing,
     /// Whether it takes a permit: calls of the host do, our own requests do not.
     pub(crate) admitted: bool,
@@ -115,7 +117,7 @@ pub(crate) struct Request {
 }
 
 impl Link {
-    pub(crate) fn new(epoch: u64, limits: Limits, sink: Arc<dyn Sink>) -> Self {
+    pub(crate) fn new(epoch: u64, limits: Limits, sink: Arc<dyn Sink>, on_down: OnDown) -> Self {
         let state = State {
             down: None,
             pending: FxHashMap::default(),
@@ -138,6 +140,7 @@ impl Link {
             alarm_moved: Notify::new(),
             write_failed: CancellationToken::new(),
             down: CancellationToken::new(),
+            on_down,
         }
     }
 
@@ -161,7 +164,7 @@ impl Link {
     }
 
     /// Inserts a request and queues its frame, in one step; on a dead or full link it does neither.
-    pub(crate) fn send(self: &Arc<Self>, request: Request) -> Result<Reply, Loss> {
+    pub(crate) fn send(self: &Arc<Self>, request: Request<'_>) -> Result<Reply, Loss> {
         let now = Instant::now();
         let (done, receiver) = oneshot::channel();
         let weight = request.admitted.then_some(request.frame.len());
@@ -179,7 +182,7 @@ impl Link {
         pending.extend(now);
         let alarm_moved = state.set_alarm(pending.deadline);
         state.pending.insert(request.id, pending);
-        self.enqueue(state, Frame { request: Some(request.id), bytes: request.frame });
+        self.enqueue(state, Some(request.id), request.frame);
         if alarm_moved {
             self.alarm_moved.notify_one();
         }
@@ -187,20 +190,20 @@ impl Link {
     }
 
     /// Queues a notification of ours.
-    pub(crate) fn notify(&self, bytes: Vec<u8>) {
+    pub(crate) fn notify(&self, mut frame: Vec<u8>) {
         let state = self.state.lock();
         if state.down.is_none() {
-            self.enqueue(state, Frame { request: None, bytes });
+            self.enqueue(state, None, &mut frame);
         }
     }
 
     /// Queues our answer to a question of the server. A server that asks on without reading the
     /// answers takes its link down: dropping an answer would leave it waiting.
-    pub(crate) fn answer(&self, bytes: Vec<u8>) {
+    pub(crate) fn answer(&self, mut frame: Vec<u8>) {
         let state = self.state.lock();
         let queued = state.outbox.unasked();
         if state.down.is_none() && queued < UNREAD_ANSWERS {
-            return self.enqueue(state, Frame { request: None, bytes });
+            return self.enqueue(state, None, &mut frame);
         }
         drop(state);
         self.go_down(DownReason::new(DownCause::NotReading { queued }));
@@ -209,9 +212,14 @@ impl Link {
     /// Queues a frame and sees to it that it is written: here and now if nothing else is going on,
     /// so that a lone call costs no task switch; otherwise by the writer task, which takes all that
     /// has come by then in one system call.
-    fn enqueue(&self, mut state: MutexGuard<'_, State>, frame: Frame) {
-        let small = frame.bytes.len() < INLINE_BYTES;
-        state.outbox.push(frame);
+    fn enqueue(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        request: Option<RequestId>,
+        frame: &mut Vec<u8>,
+    ) {
+        let small = frame.len() < INLINE_BYTES;
+        state.outbox.push(request, frame);
         if state.writer_awake {
             return;
         }
@@ -282,8 +290,7 @@ impl Link {
             return Delivery::NotSent;
         }
         if cancellable {
-            let bytes = wire::cancelled(id, reason);
-            self.enqueue(state, Frame { request: None, bytes });
+            self.enqueue(state, None, &mut wire::cancelled(id, reason));
         }
         Delivery::MaybeSent
     }
@@ -305,10 +312,11 @@ impl Link {
                 let delivery = if unsent { Delivery::NotSent } else { Delivery::MaybeSent };
                 lost.push((pending.done, delivery));
             }
-            state.outbox.clear();
+            state.outbox = Outbox::default();
             (state.calls, state.bytes) = (0, 0);
             state.lost = lost.len();
         }
+        (self.on_down)(&reason);
         for (done, delivery) in lost {
             deliver(done, Err(Loss::Down { reason: Arc::clone(&reason), delivery }));
         }
@@ -341,7 +349,7 @@ impl Link {
     }
 
     async fn write_frames(&self, sink: &dyn Sink) {
-        let mut batch = Batch::default();
+        let mut batch = Outbox::default();
         loop {
             self.frames_wait.notified().await;
             loop {
@@ -353,7 +361,7 @@ impl Link {
                 match batch.write(sink) {
                     Ok(true) => {}
                     Ok(false) => {
-                        self.state.lock().outbox.restore(&mut batch);
+                        self.state.lock().outbox.put_back(&mut batch);
                         if let Err(error) = std::future::poll_fn(|cx| sink.poll_writable(cx)).await
                         {
                             return self.fail_write(error);
@@ -365,7 +373,7 @@ impl Link {
         }
     }
 
-    fn take_frames(&self, batch: &mut Batch) -> bool {
+    fn take_frames(&self, batch: &mut Outbox) -> bool {
         let mut state = self.state.lock();
         state.writer_awake = state.outbox.take(batch);
         state.writer_awake
@@ -414,8 +422,11 @@ impl Link {
     fn time_out(&self, id: RequestId, now: Instant) {
         let mut state = self.state.lock();
         // Progress may have come since it was found late.
-        let late = state.pending.get(&id).and_then(|pending| pending.deadline) <= Some(now);
-        let Some(pending) = state.take(id).filter(|_| late) else { return };
+        let late = |pending: &Pending| pending.deadline.is_some_and(|at| at <= now);
+        if !state.pending.get(&id).is_some_and(late) {
+            return;
+        }
+        let Some(pending) = state.take(id) else { return };
         let delivery = self.give_up(state, id, pending.cancellable, "timed out");
         let total = pending.total_at.is_some_and(|at| at <= now);
         let (limit, after) = if total {

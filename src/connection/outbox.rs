@@ -7,28 +7,63 @@ use std::{
 
 use crate::{transport::Sink, wire::RequestId};
 
-/// One frame, complete with its line end.
-#[derive(Debug)]
-pub(crate) struct Frame {
-    /// The request that it carries, if it is one.
-    pub(crate) request: Option<RequestId>,
-    pub(crate) bytes: Vec<u8>,
-}
+/// Frames below this size are gathered, one behind the other; a larger one keeps its own buffer.
+const SMALL: usize = 16 << 10;
 
-/// The frames of a link that the writer has not taken yet, oldest first.
+/// How much is gathered in one buffer: what a pipe holds.
+const GATHERED: usize = 64 << 10;
+
+/// Frames that wait to be written, oldest first.
 ///
-/// A request that still stands here, untouched, has not left us: it can be withdrawn.
+/// A request that stands here untouched has not left us: it can be withdrawn.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    frames: Batch,
+    buffers: VecDeque<Buffer>,
+    /// How much of the first buffer has left.
+    written: usize,
     /// How many of the frames are no requests of ours; those have no other bound.
     unasked: usize,
+    /// An empty buffer, kept for its memory.
+    spare: Option<Buffer>,
+}
+
+/// Some frames, one behind the other.
+#[derive(Debug, Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    frames: VecDeque<Mark>,
+}
+
+/// Which request a frame carries, if it is one, and where it ends.
+#[derive(Debug)]
+struct Mark {
+    request: Option<RequestId>,
+    end: usize,
 }
 
 impl Outbox {
-    pub(crate) fn push(&mut self, frame: Frame) {
-        self.unasked += usize::from(frame.request.is_none());
-        self.frames.queue.push_back(frame);
+    /// Queues a frame, complete with its line end. The vector is empty afterwards, but keeps its
+    /// memory if the frame was small.
+    pub(crate) fn push(&mut self, request: Option<RequestId>, frame: &mut Vec<u8>) {
+        self.unasked += usize::from(request.is_none());
+        if frame.len() >= SMALL {
+            let end = frame.len();
+            let frames = VecDeque::from([Mark { request, end }]);
+            self.buffers.push_back(Buffer { bytes: std::mem::take(frame), frames });
+            return;
+        }
+        let full = self.buffers.back().is_none_or(|last| last.bytes.len() >= GATHERED);
+        if full {
+            self.buffers.push_back(self.spare.take().unwrap_or_default());
+        }
+        if let Some(last) = self.buffers.back_mut() {
+            last.bytes.append(frame);
+            last.frames.push_back(Mark { request, end: last.bytes.len() });
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffers.is_empty()
     }
 
     /// How many answers and notifications wait.
@@ -38,71 +73,43 @@ impl Outbox {
 
     /// Takes a request back if no byte of it has left, and says whether it did.
     pub(crate) fn withdraw(&mut self, id: RequestId) -> bool {
-        let Some(at) = self.frames.position(id) else { return false };
-        self.frames.queue.remove(at);
+        let Some((place, frame)) = self.position(id) else { return false };
+        self.buffers[place].remove(frame);
+        if self.buffers[place].frames.is_empty() {
+            self.buffers.remove(place);
+        }
         true
     }
 
     /// Whether a request stands here untouched.
     pub(crate) fn holds(&self, id: RequestId) -> bool {
-        self.frames.position(id).is_some()
+        self.position(id).is_some()
     }
 
-    /// Moves all frames into an empty batch; false if there are none.
-    pub(crate) fn take(&mut self, batch: &mut Batch) -> bool {
-        debug_assert!(batch.queue.is_empty());
-        self.unasked = 0;
-        std::mem::swap(&mut self.frames, batch);
-        !batch.queue.is_empty()
+    /// Moves all frames into an empty outbox; false if there are none.
+    pub(crate) fn take(&mut self, batch: &mut Self) -> bool {
+        debug_assert!(batch.is_empty());
+        std::mem::swap(self, batch);
+        !batch.is_empty()
     }
 
-    /// Puts back, in front of what has come since, what a batch could not write.
-    pub(crate) fn restore(&mut self, batch: &mut Batch) {
-        debug_assert_eq!(self.frames.written, 0, "only one writer takes frames at a time");
-        self.unasked += batch.queue.iter().filter(|frame| frame.request.is_none()).count();
-        self.frames.written = std::mem::take(&mut batch.written);
-        while let Some(frame) = batch.queue.pop_back() {
-            self.frames.queue.push_front(frame);
+    /// Puts back, in front of what has come since, what could not be written.
+    pub(crate) fn put_back(&mut self, batch: &mut Self) {
+        debug_assert_eq!(self.written, 0, "only one writer takes frames at a time");
+        self.unasked += std::mem::take(&mut batch.unasked);
+        self.written = std::mem::take(&mut batch.written);
+        while let Some(buffer) = batch.buffers.pop_back() {
+            self.buffers.push_front(buffer);
         }
     }
-
-    /// Writes what is here without waiting; true once nothing is left.
-    pub(crate) fn write(&mut self, sink: &dyn Sink) -> io::Result<bool> {
-        let done = self.frames.write(sink)?;
-        if done {
-            self.unasked = 0;
-        }
-        Ok(done)
-    }
-
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
-/// Frames being written, and how much of the first has left.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    queue: VecDeque<Frame>,
-    written: usize,
-}
-
-impl Batch {
-    /// How many frames go out in one system call.
-    const SLICES: usize = 64;
 
     /// Writes until all is out (true) or the sink is full (false).
     pub(crate) fn write(&mut self, sink: &dyn Sink) -> io::Result<bool> {
-        while !self.queue.is_empty() {
-            let mut slices = [IoSlice::new(&[]); Self::SLICES];
-            let mut skip = self.written;
-            let mut used = 0;
-            for (slice, frame) in slices.iter_mut().zip(&self.queue) {
-                *slice = IoSlice::new(&frame.bytes[skip..]);
-                skip = 0;
-                used += 1;
-            }
-            match sink.try_write(&slices[..used]) {
+        if self.buffers.iter().any(|buffer| buffer.bytes.len() > 2 * GATHERED) {
+            sink.expect_large();
+        }
+        while let Some(first) = self.buffers.front() {
+            match sink.try_write(&[IoSlice::new(&first.bytes[self.written..])]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => self.advance(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -113,24 +120,41 @@ impl Batch {
         Ok(true)
     }
 
-    fn advance(&mut self, mut count: usize) {
-        while let Some(front) = self.queue.front() {
-            let left = front.bytes.len() - self.written;
-            if count < left {
-                self.written += count;
-                return;
-            }
-            count -= left;
-            self.written = 0;
-            self.queue.pop_front();
+    fn advance(&mut self, count: usize) {
+        self.written += count;
+        let Some(first) = self.buffers.front() else { return };
+        if self.written < first.bytes.len() {
+            return;
+        }
+        self.written = 0;
+        if let Some(mut buffer) = self.buffers.pop_front() {
+            self.unasked -= buffer.frames.iter().filter(|mark| mark.request.is_none()).count();
+            buffer.frames.clear();
+            buffer.bytes.clear();
+            self.spare = Some(buffer).filter(|buffer| buffer.bytes.capacity() <= 2 * GATHERED);
         }
     }
 
-    /// Where a request stands untouched.
-    fn position(&self, id: RequestId) -> Option<usize> {
-        let untouched = usize::from(self.written > 0);
-        let mut waiting = self.queue.iter().skip(untouched);
-        waiting.position(|frame| frame.request == Some(id)).map(|at| at + untouched)
+    /// Where a request stands untouched: its buffer, and its place in it.
+    fn position(&self, id: RequestId) -> Option<(usize, usize)> {
+        self.buffers.iter().enumerate().find_map(|(place, buffer)| {
+            let frame = buffer.frames.iter().position(|mark| mark.request == Some(id))?;
+            let untouched = place > 0 || buffer.start(frame) >= self.written;
+            untouched.then_some((place, frame))
+        })
+    }
+}
+
+impl Buffer {
+    fn start(&self, frame: usize) -> usize {
+        frame.checked_sub(1).map_or(0, |before| self.frames[before].end)
+    }
+
+    fn remove(&mut self, frame: usize) {
+        let (start, end) = (self.start(frame), self.frames[frame].end);
+        self.bytes.drain(start..end);
+        self.frames.remove(frame);
+        self.frames.iter_mut().skip(frame).for_each(|mark| mark.end -= end - start);
     }
 }
 
@@ -171,7 +195,7 @@ mod tests {
     fn outbox() -> Outbox {
         let mut outbox = Outbox::default();
         for id in 0..100 {
-            outbox.push(Frame { request: Some(id), bytes: format!("<{id:03}>").into_bytes() });
+            outbox.push(Some(id), &mut format!("<{id:03}>").into_bytes());
         }
         outbox
     }
@@ -193,17 +217,35 @@ mod tests {
     #[test]
     fn a_stuck_batch_goes_back_in_front_with_its_place_kept() {
         let mut outbox = outbox();
-        let mut batch = Batch::default();
+        let mut batch = Outbox::default();
         assert!(outbox.take(&mut batch));
-        outbox.push(Frame { request: None, bytes: b"<new>".to_vec() });
+        outbox.push(None, &mut b"<new>".to_vec());
         let sink = Narrow { room: Mutex::new(7), step: 100, ..Narrow::default() };
         assert!(!batch.write(&sink).unwrap());
-        outbox.restore(&mut batch);
+        outbox.put_back(&mut batch);
         assert!(!outbox.holds(1) && outbox.holds(2));
         *sink.room.lock() = 10_000;
         assert!(outbox.write(&sink).unwrap());
         let got = String::from_utf8(sink.got.into_inner()).unwrap();
         assert_eq!(got.len(), 101 * 5);
         assert!(got.starts_with("<000><001><002>") && got.ends_with("<099><new>"), "{got}");
+    }
+
+    #[test]
+    fn large_frames_keep_their_order_among_small_ones() {
+        let mut outbox = Outbox::default();
+        let large = vec![b'x'; SMALL];
+        for id in 0..3 {
+            outbox.push(Some(10 + id), &mut format!("<{id}>").into_bytes());
+            outbox.push(Some(20 + id), &mut large.clone());
+        }
+        assert!(outbox.withdraw(21) && outbox.withdraw(12));
+        outbox.push(None, &mut b"<end>".to_vec());
+        assert_eq!(outbox.unasked(), 1);
+        let sink = Narrow { room: Mutex::new(1 << 20), step: 1 << 20, ..Narrow::default() };
+        assert!(outbox.write(&sink).unwrap());
+        assert_eq!((outbox.unasked(), outbox.is_empty()), (0, true));
+        let got = String::from_utf8(sink.got.into_inner()).unwrap();
+        assert_eq!(got.replace(&"x".repeat(SMALL), "X"), "<0>X<1>X<end>");
     }
 }

@@ -59,7 +59,7 @@ impl DownReason {
 
     /// What ended the link.
     #[must_use]
-    pub fn cause(&self) -> &DownCause {
+    pub fn kind(&self) -> &DownCause {
         &self.cause
     }
 

@@ -74,6 +74,11 @@ impl Lines {
         Ok(true)
     }
 
+    /// Whether the line that is coming in is larger than what a pipe holds.
+    pub(crate) fn is_large(&self) -> bool {
+        self.buffer.len() >= CHUNK
+    }
+
     /// Gives the memory of an empty buffer back: an idle link holds none.
     pub(crate) fn rest(&mut self) {
         if self.buffer.is_empty() {

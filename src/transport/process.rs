@@ -102,7 +102,10 @@ impl Reaper {
         if stop.run_until_cancelled(self.reap()).await.is_some() {
             stop.cancelled().await;
         }
-        let strangers = process_table::descendants(self.process.pid);
+        // The number of a leader that is reaped already may be somebody else's.
+        let reaped = self.told.borrow().is_some();
+        let strangers =
+            if reaped { Vec::new() } else { process_table::descendants(self.process.pid) };
         self.go_down_the_ladder().await;
         kill_strangers(strangers).await;
     }

@@ -55,6 +55,10 @@ impl Sink for Stdin {
         self.pipe.try_write_vectored(slices)
     }
 
+    fn expect_large(&self) {
+        widen(&self.pipe);
+    }
+
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.pipe.poll_write_ready(cx)
     }
@@ -66,6 +70,20 @@ impl Stdin {
         rustix::io::ioctl_fionread(&self.pipe).is_ok_and(|unread| unread == 0)
     }
 }
+
+/// Lets a pipe hold more, once it has carried a frame that did not fit: every fill of a pipe costs
+/// two task switches. Not before, for the kernel has a budget of pipe memory for each user; where
+/// that is spent, the pipe stays as it is.
+#[cfg(target_os = "linux")]
+fn widen(pipe: impl std::os::fd::AsFd) {
+    const WIDE: usize = 1 << 20;
+    if rustix::pipe::fcntl_getpipe_size(&pipe).is_ok_and(|size| size < WIDE) {
+        let (Ok(_) | Err(_)) = rustix::pipe::fcntl_setpipe_size(&pipe, WIDE);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn widen(_: impl std::os::fd::AsFd) {}
 
 /// Starts the child, in a process group of its own.
 pub(crate) fn start(stdio: &Stdio, census: &Arc<Census>) -> Result<Started, ConnectError> {
@@ -212,6 +230,9 @@ impl<F: Frames> Reading<'_, F> {
         }
         let complete = self.lines.take(|line| self.frames.frame(line));
         self.frames.flush();
+        if self.lines.is_large() {
+            widen(self.stdout);
+        }
         match complete {
             Ok(()) => Step::More,
             Err(LineTooLong { limit }) => Step::End(DownCause::FrameTooLarge { limit }),

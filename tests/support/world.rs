@@ -38,8 +38,11 @@ pub(crate) fn run<F: Future<Output = ()>>(test: impl FnOnce(std::sync::Arc<World
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let number = WORLDS.fetch_add(1, Ordering::Relaxed);
     let mark = format!("{}-{number}", std::process::id());
+    let _sweep = Sweep(mark.clone());
     let folder = std::env::temp_dir().join(format!("callboard-{mark}"));
     std::fs::create_dir_all(&folder).unwrap();
+    // tokio opens a few descriptors once for the whole process.
+    drop(tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap());
     let before = descriptors();
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     tokio.block_on(async {
@@ -60,6 +63,19 @@ pub(crate) fn run<F: Future<Output = ()>>(test: impl FnOnce(std::sync::Arc<World
     drop(tokio);
     assert_nothing_is_left(&mark, &before);
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// Kills what a failed test leaves behind, so that it is seen once and harms no other.
+struct Sweep(String);
+
+impl Drop for Sweep {
+    fn drop(&mut self) {
+        for pid in processes(&self.0) {
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            // It may be gone by now.
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap_or_default();
+        }
+    }
 }
 
 /// What is left of a world after its runtime is gone.
@@ -85,9 +101,9 @@ fn descriptors() -> Vec<String> {
             let path = entry.unwrap().path();
             // The descriptor of this very listing is gone by the time it is looked at.
             let target = std::fs::read_link(&path).ok()?;
-            Some(format!("{} -> {}", path.display(), target.display()))
+            let listing = target.starts_with("/proc");
+            (!listing).then(|| format!("{} -> {}", path.display(), target.display()))
         })
-        .filter(|line| !line.contains("/proc/"))
         .collect();
     found.sort();
     found
@@ -108,6 +124,11 @@ fn processes(mark: &str) -> Vec<i32> {
 }
 
 impl World {
+    /// The same world, with another runtime in it, whose end is the test's own business.
+    pub(crate) fn within(outer: &Self, runtime: Runtime) -> Self {
+        Self { runtime, mark: outer.mark.clone(), folder: outer.folder.clone() }
+    }
+
     /// A command whose processes this world looks after.
     pub(crate) fn stdio(&self, command: impl AsRef<Path>) -> Stdio {
         Stdio::new(command.as_ref()).env_literal(MARK, &self.mark)
@@ -118,9 +139,27 @@ impl World {
         self.stdio("python3").arg(root().join("tests/servers/hostile.py")).args(["--mode", mode])
     }
 
+    /// A server of one file in `tests/servers`.
+    pub(crate) fn script(&self, name: &str) -> Stdio {
+        self.stdio("python3").arg(root().join("tests/servers").join(name))
+    }
+
+    /// One of the small servers that are odd in one way each; it logs what it gets to `log`.
+    pub(crate) fn odd(&self, mode: &str) -> Stdio {
+        self.stdio("python3")
+            .arg(root().join("tests/servers/odd.py"))
+            .arg(mode)
+            .arg(self.log_path())
+    }
+
+    /// Where an odd server of this world logs what it gets.
+    pub(crate) fn log_path(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
     /// A server that answers `echo` and nothing else, and starts in a millisecond.
     pub(crate) fn echo(&self) -> Stdio {
-        self.stdio(example("echo_server")).arg("--echo-child")
+        self.stdio(echo_server()).arg("--echo-child")
     }
 
     /// A real server from the npm registry, as `tests/install` installs it.
@@ -164,10 +203,16 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn installed(path: &str) -> PathBuf {
+/// A program that `tests/install` installed.
+pub(crate) fn installed(path: &str) -> PathBuf {
     let program = root().join("target/servers").join(path);
     assert!(program.exists(), "{} is not installed: run tests/install", program.display());
     program
+}
+
+/// The program of [`World::echo`].
+pub(crate) fn echo_server() -> PathBuf {
+    example("echo_server")
 }
 
 fn example(name: &str) -> PathBuf {
@@ -175,6 +220,12 @@ fn example(name: &str) -> PathBuf {
     let program = test.parent().unwrap().with_file_name("examples").join(name);
     assert!(program.exists(), "{} is not built: run `cargo build --examples`", program.display());
     program
+}
+
+/// Sends a signal to one process.
+pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
 }
 
 /// Waits until a server's status is as wanted, for at most this long.

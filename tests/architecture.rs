@@ -1,0 +1,172 @@
+//! The invariants of ARCHITECTURE.md, read off the source.
+
+use std::path::{Path, PathBuf};
+
+/// One source file without its comments and its unit tests.
+struct Source {
+    /// Relative to `src/`.
+    path: String,
+    code: Vec<String>,
+}
+
+impl Source {
+    fn has(&self, text: &str) -> bool {
+        self.code.iter().any(|line| line.contains(text))
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let all = files(&root);
+    let ours = all.iter().filter(|path| !path.ends_with("tests.rs"));
+    let sources: Vec<_> = ours
+        .map(|path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            // Unit tests stand at the end.
+            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+            let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+            Source {
+                path: path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(),
+                code: code.map(str::to_owned).collect(),
+            }
+        })
+        .collect();
+    assert!(sources.len() > 20);
+    sources
+}
+
+/// The files whose code holds this text.
+fn holding(text: &str) -> Vec<String> {
+    let sources = sources();
+    let mut found: Vec<_> =
+        sources.into_iter().filter(|source| source.has(text)).map(|source| source.path).collect();
+    found.sort();
+    found
+}
+
+/// Asserts that this text is in the code of no other files than these.
+fn only_in(text: &str, allowed: &[&str]) {
+    let found = holding(text);
+    let strays: Vec<_> = found.iter().filter(|path| !allowed.contains(&path.as_str())).collect();
+    assert!(strays.is_empty(), "{text:?} also stands in {strays:?}");
+    assert!(allowed.is_empty() || !found.is_empty(), "{text:?} is nowhere: is this test stale?");
+}
+
+#[test]
+fn actors_are_named_only_where_they_are_run() {
+    let allowed = ["connection/actor.rs", "runtime.rs", "session_actor.rs", "supervisor.rs"];
+    only_in("ractor", &allowed);
+}
+
+#[test]
+fn envelopes_are_written_and_read_in_one_file() {
+    only_in("jsonrpc\"", &["wire.rs"]);
+    only_in("jsonrpc\\\"", &["wire.rs"]);
+    only_in("jsonrpc:", &["wire.rs"]);
+}
+
+#[test]
+fn a_status_is_changed_in_one_file() {
+    for source in sources().iter().filter(|source| source.path != "connection/actor.rs") {
+        for call in [".send_if_modified(", ".send_modify(", "status.send", "Phase::Ready;"] {
+            assert!(!source.has(call), "{call} in {}", source.path);
+        }
+        let writes =
+            |line: &&String| line.contains("status.phase =") && !line.contains("status.phase ==");
+        assert_eq!(source.code.iter().find(writes), None, "{}", source.path);
+    }
+    only_in(".send_if_modified(", &["connection/actor.rs"]);
+}
+
+#[test]
+fn what_decides_has_neither_clock_nor_io() {
+    for source in sources() {
+        if ["connection/lifecycle.rs", "policy.rs"].contains(&source.path.as_str()) {
+            for text in ["tokio", "ractor", "Instant", "SystemTime", "std::io", "std::fs", "async "]
+            {
+                assert!(!source.has(text), "{text} in {}", source.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_task_has_an_owner_and_every_queue_a_bound() {
+    for text in [
+        "tokio::spawn(",
+        "task::spawn(",
+        "spawn_blocking(",
+        "thread::spawn(",
+        "unbounded_channel",
+        "mem::forget",
+        "Box::leak",
+    ] {
+        only_in(text, &[]);
+    }
+}
+
+#[test]
+fn nothing_prints_and_nothing_touches_what_belongs_to_the_host() {
+    for text in [
+        "println!",
+        "print!(",
+        "dbg!",
+        "set_var",
+        "remove_var",
+        "set_current_dir",
+        "process::exit",
+        "set_hook",
+        "set_global_default",
+        "signal::unix",
+        "ctrl_c",
+    ] {
+        only_in(text, &[]);
+    }
+}
+
+#[test]
+fn the_environment_and_the_files_are_read_only_where_a_child_starts_or_is_watched() {
+    only_in("env::var", &["transport/environment.rs"]);
+    only_in("fs::", &["transport/process_table.rs"]);
+    only_in("File::", &[]);
+}
+
+#[test]
+fn there_is_no_global_state() {
+    for text in ["static mut", "LazyLock", "lazy_static", "thread_local!", "OnceLock<"] {
+        for source in sources() {
+            let global = |line: &&String| {
+                let line = line.trim_start();
+                line.contains(text) && (line.starts_with("static") || line.starts_with("pub"))
+            };
+            assert_eq!(source.code.iter().find(global), None, "{}", source.path);
+        }
+    }
+}
+
+#[test]
+fn actors_have_no_names() {
+    for source in sources() {
+        let spawns = source
+            .code
+            .iter()
+            .filter(|line| line.contains("Actor::spawn(") || line.contains("Actor::spawn_linked("));
+        for line in spawns {
+            assert!(line.contains("(None,"), "{}: {line}", source.path);
+        }
+    }
+}
+
+#[test]
+fn files_are_short_and_none_is_named_mod() {
+    for source in sources() {
+        assert!(!source.path.ends_with("mod.rs"), "{}", source.path);
+        let lines = source.code.iter().filter(|line| !line.trim().is_empty()).count();
+        assert!(lines <= 400, "{} has {lines} lines of code", source.path);
+    }
+}

@@ -226,8 +226,8 @@ fn show_loss(outcome: Result<Output, CallError>, after: Duration) -> Outcome<Str
         return Err(format!("a call ended otherwise: {}", describe(&outcome)).into());
     };
     line(format!("transport_down after {}, delivery: {delivery:?}", ms(after)));
-    // Not `reason.cause()`, which is `Error::cause` of the `Arc`.
-    Ok(DownReason::cause(reason).to_string())
+    // Not `reason.kind()`, which is `Error::cause` of the `Arc`.
+    Ok(DownReason::kind(reason).to_string())
 }
 
 /// Shows that the other servers noticed nothing.

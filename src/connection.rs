@@ -121,12 +121,6 @@ impl Connection {
         self.status.subscribe()
     }
 
-    pub(crate) fn command(&self, command: Command) {
-        if let Some(mailbox) = self.mailbox.load().as_ref() {
-            (mailbox.0)(command);
-        }
-    }
-
     pub(crate) fn notifications(&self) -> broadcast::Receiver<Notification> {
         self.notifications.get_or_init(|| broadcast::Sender::new(EVENT_CAPACITY)).subscribe()
     }

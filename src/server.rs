@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::{
-    connection::{Command, Connection},
+    connection::{Connection, actor},
     error::ServerError,
     event::Notifications,
     status::{Phase, Status},
@@ -64,7 +64,7 @@ impl Server {
     /// Outstanding calls fail as `transport_down`. Returns at once; [`ready`](Self::ready) and
     /// [`watch`](Self::watch) tell how it goes. A closed session stays closed.
     pub fn restart(&self) {
-        self.connection.command(Command::Restart);
+        actor::restart(&self.connection);
     }
 
     /// The last lines that the current or latest process wrote on stderr, oldest first: at most

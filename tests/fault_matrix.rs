@@ -99,11 +99,11 @@ impl Cell {
             "exit0" => reason.exit_code() == Some(0),
             "exit1" => reason.exit_code() == Some(1),
             "sigkill" => reason.signal() == Some(9),
-            "close-stdout" => matches!(reason.cause(), DownCause::StreamEnded),
+            "close-stdout" => matches!(reason.kind(), DownCause::StreamEnded),
             "huge-line" => {
-                matches!(reason.cause(), DownCause::FrameTooLarge { limit: MAX_FRAME })
+                matches!(reason.kind(), DownCause::FrameTooLarge { limit: MAX_FRAME })
             }
-            _ => matches!(reason.cause(), DownCause::Restarted),
+            _ => matches!(reason.kind(), DownCause::Restarted),
         };
         assert!(fits, "{}: {reason}", self.fault);
     }

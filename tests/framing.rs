@@ -131,7 +131,7 @@ fn a_huge_line_ends_its_link_and_not_the_host() {
         let log = world.folder().join("log");
         let stdio = world.hostile("huge-line").arg("--log").arg(&log);
         let reason = too_large(&world, stdio).await;
-        assert!(matches!(reason.cause(), DownCause::FrameTooLarge { limit: MIB }), "{reason}");
+        assert!(matches!(reason.kind(), DownCause::FrameTooLarge { limit: MIB }), "{reason}");
         assert!(reason.to_string().contains("max_frame"), "{reason}");
         let events = world::log(&log);
         assert!(!events.iter().any(|one| one["what"] == "huge-line complete"), "all was read");
@@ -143,7 +143,7 @@ fn a_huge_line_ends_its_link_and_not_the_host() {
 fn an_endless_line_ends_its_link_and_not_the_host() {
     world::run(async |world| {
         let reason = too_large(&world, world.hostile("endless-line")).await;
-        assert!(matches!(reason.cause(), DownCause::FrameTooLarge { limit: MIB }), "{reason}");
+        assert!(matches!(reason.kind(), DownCause::FrameTooLarge { limit: MIB }), "{reason}");
     });
 }
 

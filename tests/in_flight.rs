@@ -119,7 +119,7 @@ fn a_server_that_closes_its_stdout_is_lost_although_it_lives() {
         let pending = tokio::spawn(session.call("a.sleep", json!({ "ms": 600_000 })));
         session.call("a.echo", ()).await.unwrap();
         let (reason, delivery) = at_once(pending).await;
-        assert!(matches!(reason.cause(), DownCause::StreamEnded), "{reason}");
+        assert!(matches!(reason.kind(), DownCause::StreamEnded), "{reason}");
         assert_eq!(delivery, Delivery::MaybeSent);
         comes_back(&session, "a", 2).await;
     });
@@ -132,7 +132,7 @@ fn a_message_above_the_limit_ends_the_link_with_that_cause() {
         let limits = Limits::default().with_max_frame(1 << 20);
         let session = world.open([quick("a", stdio).limits(limits)]).await;
         let (reason, delivery) = at_once(start(&session, "a.echo")).await;
-        let DownCause::FrameTooLarge { limit } = reason.cause() else { panic!("{reason}") };
+        let DownCause::FrameTooLarge { limit } = reason.kind() else { panic!("{reason}") };
         assert_eq!((*limit, delivery), (1 << 20, Delivery::MaybeSent));
         assert!(reason.to_string().contains("max_frame"), "{reason}");
         comes_back(&session, "a", 2).await;
@@ -149,7 +149,7 @@ fn a_server_that_closes_its_stdin_is_lost_at_the_first_write() {
         let closed = || server.stderr_tail().contains(&"closed".to_owned());
         eventually(START, "its stdin is closed", closed).await;
         let (reason, delivery) = at_once(start(&session, "a.echo")).await;
-        assert!(matches!(reason.cause(), DownCause::WriteFailed(_)), "{reason}");
+        assert!(matches!(reason.kind(), DownCause::WriteFailed(_)), "{reason}");
         assert_eq!(delivery, Delivery::NotSent, "no byte can leave into a closed pipe");
         assert_eq!(at_once(pending).await.1, Delivery::MaybeSent);
         comes_back(&session, "a", 2).await;

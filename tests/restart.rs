@@ -116,7 +116,7 @@ fn a_restart_by_hand_of_a_ready_server_ends_its_calls_and_starts_it_again() {
         server.restart();
         let error = pending.await.unwrap().unwrap_err();
         let callboard::CallError::TransportDown { reason, .. } = &error else { panic!("{error}") };
-        assert!(matches!(reason.cause(), DownCause::Restarted), "{error}");
+        assert!(matches!(reason.kind(), DownCause::Restarted), "{error}");
         let status = await_status(&server, LONG, ready_in(2)).await;
         assert_eq!(status.restarts, 1);
     });

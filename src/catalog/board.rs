@@ -56,8 +56,10 @@ impl Board {
 
     /// Takes everything down: tools hold their connections, which hold this.
     pub(crate) fn clear(&self) {
-        self.lists.lock().clear();
-        self.catalog.store(Arc::default());
+        let mut lists = self.lists.lock();
+        lists.clear();
+        let version = self.catalog.load().version + 1;
+        self.catalog.store(Arc::new(Catalog { version, ..Catalog::default() }));
     }
 }
 

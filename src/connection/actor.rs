@@ -192,11 +192,11 @@ impl ActorState {
     fn take(&mut self, myself: &ActorRef<Message>, fact: Fact, error: Option<ServerError>) {
         let before = self.lifecycle.state();
         let actions = self.lifecycle.step(fact, self.born.elapsed());
-        if self.lifecycle.state().phase() != Phase::Ready {
-            self.connection.link.store(None);
-        }
         if self.lifecycle.state() != before {
             self.publish(before.phase(), error);
+        }
+        if self.lifecycle.state().phase() != Phase::Ready {
+            self.connection.link.store(None);
         }
         for action in actions {
             self.perform(myself, action);
@@ -297,8 +297,24 @@ pub(crate) fn lose(connection: &Connection, epoch: u64, reason: &Arc<DownReason>
     });
 }
 
+/// Asks for a restart by hand. The status leaves Ready and Failed at once, so that whoever waits for
+/// Ready from now on does not find what was before.
+pub(crate) fn restart(connection: &Connection) {
+    let Some(mailbox) = connection.mailbox.load_full() else { return };
+    connection.status.send_if_modified(|status| {
+        let settled = matches!(status.phase, Phase::Ready | Phase::Failed);
+        if settled {
+            (status.phase, status.since) = (Phase::BackingOff, SystemTime::now());
+            (status.pid, status.protocol_version) = (None, None);
+        }
+        settled
+    });
+    (mailbox.0)(Command::Restart);
+}
+
 /// Writes that a connection is given up whose actors die of a defect again and again.
 pub(crate) fn give_up(connection: &Connection) {
+    connection.mailbox.store(None);
     write_final(connection, Phase::Failed);
 }
 

@@ -119,6 +119,8 @@ impl Epoch {
         let cause = if closing { DownCause::SessionClosed } else { DownCause::Internal };
         running.link.go_down(DownReason::new(cause));
         let Running { process, stdin, .. } = running;
+        // At the end of its stdin it may be gone in no time, and nobody knows its children then.
+        process.hold_strangers();
         drop(stdin);
         process.stop();
         process.gone().await;

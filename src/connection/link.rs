@@ -6,15 +6,16 @@
 //! queued in one step that fails on a dead link, and going down takes all that wait in one step, so
 //! no request can slip between the two and wait for ever.
 
+mod clock;
+mod reply;
+mod writer;
+
 use std::{
-    future::Future,
     io,
-    pin::Pin,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -33,6 +34,8 @@ use crate::{
     transport::Sink,
     wire::{self, Meta, RequestId},
 };
+
+pub(crate) use reply::Reply;
 
 /// A frame of this size or more is not written inline, while others wait for the lock.
 const INLINE_BYTES: usize = 16 << 10;
@@ -66,6 +69,8 @@ struct State {
     outbox: Outbox,
     /// Whether the writer task has been woken for what the outbox holds.
     writer_awake: bool,
+    /// Whether the writer has frames in its hands, of which it is not known whether they left.
+    writing: bool,
     sink: Option<Arc<dyn Sink>>,
     write_error: Option<Arc<io::Error>>,
     /// How many requests failed when the link went down.
@@ -125,6 +130,7 @@ impl Link {
             bytes: 0,
             outbox: Outbox::default(),
             writer_awake: false,
+            writing: false,
             sink: Some(sink),
             write_error: None,
             lost: 0,
@@ -186,7 +192,7 @@ impl Link {
         if alarm_moved {
             self.alarm_moved.notify_one();
         }
-        Ok(Reply { link: Arc::clone(self), id: request.id, outcome: Some(receiver) })
+        Ok(Reply::new(Arc::clone(self), request.id, receiver))
     }
 
     /// Queues a notification of ours.
@@ -298,26 +304,30 @@ impl Link {
     /// Ends the link: from here on nothing is accepted, and every pending request fails at once,
     /// each with its own delivery. Only the first reason counts.
     pub(crate) fn go_down(&self, reason: DownReason) {
-        let reason = Arc::new(reason);
-        let mut lost = Vec::new();
-        {
-            let mut state = self.state.lock();
-            if state.down.is_some() {
-                return;
-            }
-            state.down = Some(Arc::clone(&reason));
-            state.sink = None;
-            for (id, pending) in std::mem::take(&mut state.pending) {
-                let unsent = state.outbox.holds(id);
-                let delivery = if unsent { Delivery::NotSent } else { Delivery::MaybeSent };
-                lost.push((pending.done, delivery));
-            }
-            state.outbox = Outbox::default();
-            (state.calls, state.bytes) = (0, 0);
-            state.lost = lost.len();
+        let mut state = self.state.lock();
+        if state.down.is_some() {
+            return;
         }
+        state.down = Some(Arc::new(reason));
+        state.sink = None;
+        // The writer, where it is in the middle of a system call, knows better what has left.
+        let writing = state.writing;
+        drop(state);
+        if !writing {
+            self.fail_pending();
+        }
+    }
+
+    fn fail_pending(&self) {
+        let mut state = self.state.lock();
+        let Some(reason) = state.down.clone() else { return };
+        let pending = std::mem::take(&mut state.pending);
+        let outbox = std::mem::take(&mut state.outbox);
+        (state.calls, state.bytes, state.lost) = (0, 0, pending.len());
+        drop(state);
         (self.on_down)(&reason);
-        for (done, delivery) in lost {
+        for (id, Pending { done, .. }) in pending {
+            let delivery = if outbox.holds(id) { Delivery::NotSent } else { Delivery::MaybeSent };
             deliver(done, Err(Loss::Down { reason: Arc::clone(&reason), delivery }));
         }
         self.down.cancel();
@@ -342,121 +352,12 @@ impl Link {
         let state = self.state.lock();
         state.pending.len() + state.lost
     }
-
-    /// The writer task: writes what is queued until the link is down.
-    pub(crate) async fn write(self: Arc<Self>, sink: Arc<dyn Sink>) {
-        self.down.run_until_cancelled(self.write_frames(&*sink)).await;
-    }
-
-    async fn write_frames(&self, sink: &dyn Sink) {
-        let mut batch = Outbox::default();
-        loop {
-            self.frames_wait.notified().await;
-            loop {
-                // Let every task that is ready queue its frame first: one system call for all.
-                let_others_run().await;
-                if !self.take_frames(&mut batch) {
-                    break;
-                }
-                match batch.write(sink) {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        self.state.lock().outbox.put_back(&mut batch);
-                        if let Err(error) = std::future::poll_fn(|cx| sink.poll_writable(cx)).await
-                        {
-                            return self.fail_write(error);
-                        }
-                    }
-                    Err(error) => return self.fail_write(error),
-                }
-            }
-        }
-    }
-
-    fn take_frames(&self, batch: &mut Outbox) -> bool {
-        let mut state = self.state.lock();
-        state.writer_awake = state.outbox.take(batch);
-        state.writer_awake
-    }
-
-    fn fail_write(&self, error: io::Error) {
-        self.state.lock().write_error = Some(Arc::new(error));
-        self.write_failed.cancel();
-    }
-
-    /// The clock task: gives up the requests whose time has run out, until the link is down.
-    ///
-    /// One alarm serves all requests. It is only ever moved to an earlier time by a new request, so
-    /// in steady traffic it rings about once a timeout, not once a call.
-    pub(crate) async fn clock(self: Arc<Self>) {
-        self.down.run_until_cancelled(self.ring_alarms()).await;
-    }
-
-    async fn ring_alarms(&self) {
-        loop {
-            let alarm = self.state.lock().alarm;
-            match alarm {
-                None => self.alarm_moved.notified().await,
-                Some(at) => tokio::select! {
-                    () = tokio::time::sleep_until(at) => self.expire(),
-                    () = self.alarm_moved.notified() => {}
-                },
-            }
-        }
-    }
-
-    fn expire(&self) {
-        let now = Instant::now();
-        let mut state = self.state.lock();
-        let late = |pending: &Pending| pending.deadline.is_some_and(|at| at <= now);
-        let expired: Vec<RequestId> =
-            state.pending.iter().filter(|(_, pending)| late(pending)).map(|(id, _)| *id).collect();
-        let left = state.pending.values().filter(|pending| !late(pending));
-        state.alarm = left.filter_map(|pending| pending.deadline).min();
-        drop(state);
-        for id in expired {
-            self.time_out(id, now);
-        }
-    }
-
-    fn time_out(&self, id: RequestId, now: Instant) {
-        let mut state = self.state.lock();
-        // Progress may have come since it was found late.
-        let late = |pending: &Pending| pending.deadline.is_some_and(|at| at <= now);
-        if !state.pending.get(&id).is_some_and(late) {
-            return;
-        }
-        let Some(pending) = state.take(id) else { return };
-        let delivery = self.give_up(state, id, pending.cancellable, "timed out");
-        let total = pending.total_at.is_some_and(|at| at <= now);
-        let (limit, after) = if total {
-            (CallLimit::Total, pending.timing.total)
-        } else {
-            (CallLimit::Idle, pending.timing.idle)
-        };
-        let after = after.unwrap_or_default();
-        deliver(pending.done, Err(Loss::TimedOut { limit, after, delivery }));
-    }
 }
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").field("epoch", &self.epoch).finish_non_exhaustive()
     }
-}
-
-/// Lets every task run once that is ready on this worker now. (tokio's `yield_now` waits until the
-/// worker has nothing left to do at all, and has looked for work and events elsewhere.)
-async fn let_others_run() {
-    let mut waited = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut waited, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Completes a request. A receiver that is gone has been abandoned in the same moment; its drop
@@ -505,53 +406,12 @@ impl State {
 }
 
 impl Pending {
+    fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|at| at <= now)
+    }
+
     fn extend(&mut self, now: Instant) {
         let idle_at = self.timing.idle.map(|limit| now + limit);
         self.deadline = [idle_at, self.total_at].into_iter().flatten().min();
-    }
-}
-
-/// The answer to a request, in time or not at all.
-///
-/// Dropping it gives the request up: it is withdrawn if it has not left, otherwise the server is
-/// told once, without waiting for it.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    link: Arc<Link>,
-    id: RequestId,
-    outcome: Option<oneshot::Receiver<Outcome>>,
-}
-
-impl Reply {
-    pub(crate) fn link(&self) -> &Arc<Link> {
-        &self.link
-    }
-
-    /// Gives the request up now.
-    pub(crate) fn cancel(mut self) -> Delivery {
-        self.outcome = None;
-        self.link.abandon(self.id, "cancelled by the host")
-    }
-}
-
-impl Future for Reply {
-    type Output = Outcome;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let Some(receiver) = self.outcome.as_mut() else { return Poll::Pending };
-        let outcome = std::task::ready!(Pin::new(receiver).poll(cx));
-        self.outcome = None;
-        Poll::Ready(outcome.unwrap_or_else(|_| {
-            let reason = Arc::new(DownReason::new(DownCause::Internal));
-            Err(Loss::Down { reason, delivery: Delivery::MaybeSent })
-        }))
-    }
-}
-
-impl Drop for Reply {
-    fn drop(&mut self) {
-        if self.outcome.is_some() {
-            self.link.abandon(self.id, "cancelled by the host");
-        }
     }
 }

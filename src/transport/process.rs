@@ -6,6 +6,7 @@
 
 use std::{io, process::ExitStatus, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use rustix::{
     io::Errno,
     process::{Pid, Signal, kill_process_group, test_kill_process_group},
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     census::{Census, ProcessRecord},
-    transport::process_table,
+    transport::process_table::{self, Held},
 };
 
 /// How long after `SIGKILL` the kernel may take to end a group.
@@ -36,6 +37,8 @@ pub(crate) struct Process {
     pub(crate) exited: CancellationToken,
     stop: CancellationToken,
     gone: CancellationToken,
+    /// Descendants that have left the group.
+    strangers: Arc<Mutex<Vec<Held>>>,
 }
 
 impl Process {
@@ -54,6 +57,7 @@ impl Process {
             exited: CancellationToken::new(),
             stop: CancellationToken::new(),
             gone: CancellationToken::new(),
+            strangers: Arc::default(),
         };
         let group = Group::new(pid, census, record)?;
         let reaper = Reaper { child, group, ladder, told, process: process.clone() };
@@ -67,6 +71,15 @@ impl Process {
             Ok(Some(status)) => status,
             // The reaper tells the status before it ends, so there is nothing to come.
             Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Takes hold of the descendants that have left the group, while the kernel still knows them by
+    /// their parents: they are killed after the group.
+    pub(crate) fn hold_strangers(&self) {
+        // The number of a leader that is reaped may be somebody else's.
+        if !self.exited.is_cancelled() {
+            *self.strangers.lock() = process_table::descendants(self.pid);
         }
     }
 
@@ -102,11 +115,8 @@ impl Reaper {
         if stop.run_until_cancelled(self.reap()).await.is_some() {
             stop.cancelled().await;
         }
-        // The number of a leader that is reaped already may be somebody else's.
-        let reaped = self.told.borrow().is_some();
-        let strangers =
-            if reaped { Vec::new() } else { process_table::descendants(self.process.pid) };
         self.go_down_the_ladder().await;
+        let strangers = std::mem::take(&mut *self.process.strangers.lock());
         kill_strangers(strangers).await;
     }
 
@@ -148,11 +158,22 @@ impl Reaper {
     }
 }
 
+impl Drop for Reaper {
+    /// Where the async runtime goes down, nobody has taken hold of the strangers.
+    fn drop(&mut self) {
+        if !self.group.gone {
+            self.process.hold_strangers();
+            self.group.signal(Signal::KILL);
+            self.process.strangers.lock().retain(Held::kill);
+        }
+    }
+}
+
 /// Kills what left the group before it was stopped.
-async fn kill_strangers(mut strangers: Vec<process_table::Held>) {
+async fn kill_strangers(mut strangers: Vec<Held>) {
     let deadline = Instant::now() + KILL_GRACE;
     loop {
-        strangers.retain(process_table::Held::kill);
+        strangers.retain(Held::kill);
         if strangers.is_empty() || Instant::now() >= deadline {
             return;
         }

@@ -72,7 +72,11 @@ pub(crate) async fn drain(
                 }
                 tail.complete.cancel();
             }
-            () = gone.cancelled() => break,
+            () = gone.cancelled() => {
+                // Its last words are still in the pipe.
+                drop(read(pipe, &tail, &mut traced));
+                break;
+            }
         }
         tokio::task::coop::consume_budget().await;
     }

@@ -24,9 +24,12 @@ use crate::{
     spec::Stdio,
 };
 
-/// How long the end of the stream waits for the exit status that explains it, and the exit for the
-/// last words on stderr. Callers wait as long, so it is short.
-const SETTLE: Duration = Duration::from_millis(5);
+/// How long the end of the stream waits for the exit status that explains it. Callers wait as long,
+/// so it is short; only a server that lives on without its stdout makes them wait all of it.
+const EXIT_FOLLOWS: Duration = Duration::from_millis(25);
+
+/// How long an exit waits for the last words on stderr.
+const STDERR_FOLLOWS: Duration = Duration::from_millis(5);
 
 /// A started child with our ends of its pipes.
 pub(crate) struct Started {
@@ -172,7 +175,7 @@ pub(crate) async fn read(
         error = write_failed => settle(DownCause::WriteFailed(error), child.process).await,
     };
     if child.process.exited.is_cancelled() {
-        child.stderr.complete_within(SETTLE).await;
+        child.stderr.complete_within(STDERR_FOLLOWS).await;
     }
     DownReason { cause, stderr_tail: child.stderr.lines() }
 }
@@ -188,7 +191,7 @@ async fn settle(cause: DownCause, process: &Process) -> DownCause {
     if let DownCause::FrameTooLarge { .. } = cause {
         return cause;
     }
-    tokio::time::timeout(SETTLE, process.exit()).await.map_or(cause, exit_cause)
+    tokio::time::timeout(EXIT_FOLLOWS, process.exit()).await.map_or(cause, exit_cause)
 }
 
 struct Reading<'a, F> {

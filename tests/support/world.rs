@@ -58,8 +58,7 @@ pub(crate) fn run<F: Future<Output = ()>>(test: impl FnOnce(std::sync::Arc<World
         assert!(report.is_empty(), "left after shutdown: {report}");
         drop(runtime);
     });
-    let metrics = tokio.metrics();
-    settle("tasks", || metrics.num_alive_tasks());
+    settle("tasks", || tokio.metrics().num_alive_tasks());
     drop(tokio);
     assert_nothing_is_left(&mark, &before);
     std::fs::remove_dir_all(folder).unwrap();

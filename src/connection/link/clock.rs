@@ -1,0 +1,62 @@
+//! The clock task of a link.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{Link, Loss, deliver};
+use crate::{error::CallLimit, wire::RequestId};
+
+impl Link {
+    /// Gives up the requests whose time has run out, until the link is down.
+    ///
+    /// One alarm serves all requests. It is only ever moved to an earlier time by a new request, so
+    /// in steady traffic it rings about once a timeout, not once a call.
+    pub(crate) async fn clock(self: Arc<Self>) {
+        self.down.run_until_cancelled(self.ring_alarms()).await;
+    }
+
+    async fn ring_alarms(&self) {
+        loop {
+            let alarm = self.state.lock().alarm;
+            match alarm {
+                None => self.alarm_moved.notified().await,
+                Some(at) => tokio::select! {
+                    () = tokio::time::sleep_until(at) => self.expire(),
+                    () = self.alarm_moved.notified() => {}
+                },
+            }
+        }
+    }
+
+    fn expire(&self) {
+        let now = Instant::now();
+        let state = self.state.lock();
+        let late = state.pending.iter().filter(|(_, pending)| pending.is_late(now));
+        let late: Vec<RequestId> = late.map(|(id, _)| *id).collect();
+        drop(state);
+        for id in late {
+            self.time_out(id, now);
+        }
+        let mut state = self.state.lock();
+        state.alarm = state.pending.values().filter_map(|pending| pending.deadline).min();
+    }
+
+    fn time_out(&self, id: RequestId, now: Instant) {
+        let mut state = self.state.lock();
+        // Progress may have come since it was found late.
+        if !state.pending.get(&id).is_some_and(|pending| pending.is_late(now)) {
+            return;
+        }
+        let Some(pending) = state.take(id) else { return };
+        let delivery = self.give_up(state, id, pending.cancellable, "timed out");
+        let total = pending.total_at.is_some_and(|at| at <= now);
+        let (limit, after) = if total {
+            (CallLimit::Total, pending.timing.total)
+        } else {
+            (CallLimit::Idle, pending.timing.idle)
+        };
+        let after = after.unwrap_or_default();
+        deliver(pending.done, Err(Loss::TimedOut { limit, after, delivery }));
+    }
+}

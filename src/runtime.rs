@@ -157,20 +157,42 @@ impl Runtime {
         };
         book.insert(number, open.clone());
         self.inner.census.session_opened(number, scope.tasks.tracker().clone());
-        let (open, scope) = (open.clone(), Arc::clone(scope));
-        let (census, book) = (Arc::clone(&self.inner.census), Arc::clone(&self.inner.sessions));
+        let last_rites = LastRites {
+            number,
+            open: open.clone(),
+            scope: Arc::clone(scope),
+            connections,
+            census: Arc::clone(&self.inner.census),
+            sessions: Arc::clone(&self.inner.sessions),
+        };
         self.inner.undertakers.spawn(&self.inner.span, async move {
-            scope.tasks.ended().await;
-            open.port.ended().await;
-            connections.iter().for_each(|connection| bury(connection));
-            scope.board.clear();
-            census.session_closed(number);
-            if let Some(book) = book.lock().as_mut() {
-                book.remove(&number);
-            }
-            open.ended.cancel();
+            last_rites.scope.tasks.ended().await;
+            last_rites.open.port.ended().await;
+            drop(last_rites);
         });
         Ok(())
+    }
+}
+
+/// What is done for a session that has ended; also where the async runtime is dropped before it.
+struct LastRites {
+    number: u64,
+    open: OpenSession,
+    scope: Arc<SessionScope>,
+    connections: Vec<Arc<Connection>>,
+    census: Arc<Census>,
+    sessions: Arc<Mutex<Option<HashMap<u64, OpenSession>>>>,
+}
+
+impl Drop for LastRites {
+    fn drop(&mut self) {
+        self.connections.iter().for_each(|connection| bury(connection));
+        self.scope.board.clear();
+        self.census.session_closed(self.number);
+        if let Some(sessions) = self.sessions.lock().as_mut() {
+            sessions.remove(&self.number);
+        }
+        self.open.ended.cancel();
     }
 }
 

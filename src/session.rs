@@ -212,3 +212,6 @@ impl Drop for Inner {
 async fn wait_for(mut status: watch::Receiver<Status>, wanted: impl FnMut(&Status) -> bool) {
     drop(status.wait_for(wanted).await);
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     arguments::Arguments,
     catalog::{Route, Tool},
-    error::{CallError, Delivery, DownCause, DownReason},
+    error::{CallError, Delivery, DownCause, DownReason, ServerError},
     output::Output,
     policy::Limits,
     status::Phase,
@@ -150,8 +150,12 @@ impl Call {
                 found: error.to_string(),
             })?;
             let request = Request { id, frame, timing, admitted: true, cancellable: true };
-            let reply = link.send(request).map_err(|loss| lost(tool, link.epoch, loss))?;
-            Ok((reply, span))
+            match link.send(request) {
+                Ok(reply) => Ok((reply, span)),
+                // It went down in the moment before, and this call has not been part of it.
+                Err(Loss::Down { reason, .. }) => Err(not_ready_for(connection, Some(reason))),
+                Err(loss) => Err(lost(tool, link.epoch, loss)),
+            }
         })
     }
 
@@ -244,7 +248,18 @@ fn check(result: &RawResult, era: Option<Era>) -> Result<(), String> {
 }
 
 fn not_ready(connection: &Connection) -> CallError {
-    let status = connection.status();
+    not_ready_for(connection, None)
+}
+
+/// `reason` is why the link is down, where the status may not say it yet.
+fn not_ready_for(connection: &Connection, reason: Option<Arc<DownReason>>) -> CallError {
+    let mut status = connection.status();
+    if let Some(reason) = reason {
+        status.last_error = Some(ServerError::Down(reason));
+    }
+    if status.is_ready() {
+        status.phase = Phase::BackingOff;
+    }
     let over = matches!(status.phase, Phase::Stopping | Phase::Stopped);
     if over || connection.scope.tasks.is_ending() {
         return CallError::SessionClosed { delivery: Delivery::NotSent };

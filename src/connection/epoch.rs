@@ -189,8 +189,13 @@ impl Epoch {
         let stdio::Started { child, stdin, stdout, stderr } = stdio::start(spec, &scope.census)?;
         let process = self.adopt(child, spec)?;
         let limits = self.connection.spec.limits;
-        let (connection, number) = (Arc::clone(&self.connection), self.number);
-        let on_down = Box::new(move |reason: &_| actor::lose(&connection, number, reason));
+        // Weak, for the connection holds the link.
+        let (connection, number) = (Arc::downgrade(&self.connection), self.number);
+        let on_down = Box::new(move |reason: &_| {
+            if let Some(connection) = connection.upgrade() {
+                actor::lose(&connection, number, reason);
+            }
+        });
         let link = Arc::new(Link::new(self.number, limits, stdin.clone(), on_down));
         let tail = Arc::new(StderrTail::default());
         self.connection.set_stderr(Arc::clone(&tail));
@@ -230,6 +235,8 @@ impl Epoch {
         let mut inbound = Inbound::new(connection, Arc::clone(&link), Arc::clone(tools_changed));
         let max_frame = self.connection.spec.limits.max_frame;
         async move {
+            // Nobody waits for a link that is no longer read, whatever became of this task.
+            let _guard = DownOnDrop(&link);
             let child = stdio::Child { process: &process, stderr: &stderr };
             let write_failed = link.write_failed();
             let reason = stdio::read(stdout, max_frame, &child, &mut inbound, write_failed).await;
@@ -239,6 +246,15 @@ impl Epoch {
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.connection.scope.tasks.spawn(&self.span, task);
+    }
+}
+
+/// Takes a link down with the task that reads it, where that did not give a better reason.
+struct DownOnDrop<'a>(&'a Link);
+
+impl Drop for DownOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.go_down(DownReason::new(DownCause::Internal));
     }
 }
 

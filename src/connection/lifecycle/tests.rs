@@ -14,7 +14,7 @@ fn states() -> Vec<State> {
         for asleep in [false, true] {
             states.push(BackingOff { epoch: 3, asleep, gone });
         }
-        states.push(State::Failed { epoch: 3, gone });
+        states.push(Failed { epoch: 3, gone });
     }
     states.extend([Stopping { epoch: 3 }, Stopped { epoch: 3 }]);
     states
@@ -31,8 +31,8 @@ fn expected(state: State, fact: Fact) -> (State, Vec<Action>) {
         (Starting { .. } | Ready { .. }, RestartAsked) => {
             (backing_off(false, false), vec![Close { epoch: 3 }])
         }
-        (BackingOff { gone: true, .. } | State::Failed { gone: true, .. }, RestartAsked) => opens,
-        (BackingOff { gone: false, .. } | State::Failed { gone: false, .. }, RestartAsked) => {
+        (BackingOff { gone: true, .. } | Failed { gone: true, .. }, RestartAsked) => opens,
+        (BackingOff { gone: false, .. } | Failed { gone: false, .. }, RestartAsked) => {
             (backing_off(false, false), vec![])
         }
 
@@ -40,10 +40,10 @@ fn expected(state: State, fact: Fact) -> (State, Vec<Action>) {
             Starting { .. }
             | Ready { .. }
             | BackingOff { gone: false, .. }
-            | State::Failed { gone: false, .. },
+            | Failed { gone: false, .. },
             StopAsked,
         ) => (Stopping { epoch: 3 }, vec![Close { epoch: 3 }]),
-        (BackingOff { gone: true, .. } | State::Failed { gone: true, .. }, StopAsked) => {
+        (BackingOff { gone: true, .. } | Failed { gone: true, .. }, StopAsked) => {
             (Stopped { epoch: 3 }, vec![Finish])
         }
 
@@ -53,7 +53,7 @@ fn expected(state: State, fact: Fact) -> (State, Vec<Action>) {
             (backing_off(true, false), vec![Sleep { epoch: 3, attempt: 0 }])
         }
         (Starting { .. }, StartFailed { epoch: 3, permanent: true }) => {
-            (State::Failed { epoch: 3, gone: false }, vec![])
+            (Failed { epoch: 3, gone: false }, vec![])
         }
 
         (BackingOff { gone: true, .. }, Slept { epoch: 3 })
@@ -61,8 +61,8 @@ fn expected(state: State, fact: Fact) -> (State, Vec<Action>) {
         (BackingOff { gone: false, .. }, Slept { epoch: 3 }) => (backing_off(false, false), vec![]),
         (BackingOff { asleep: true, .. }, Gone { epoch: 3 }) => (backing_off(true, true), vec![]),
 
-        (State::Failed { .. }, Gone { epoch: 3 }) => {
-            (State::Failed { epoch: 3, gone: true }, vec![])
+        (Failed { .. }, Gone { epoch: 3 }) => {
+            (Failed { epoch: 3, gone: true }, vec![])
         }
         (Stopping { .. }, Gone { epoch: 3 }) => (Stopped { epoch: 3 }, vec![Finish]),
         (state, _) => (state, vec![]),

@@ -1,12 +1,14 @@
 //! The arguments of a call.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
 
 /// The arguments of a call: a JSON object, or something that a call refuses as
 /// `invalid_arguments`.
 ///
-/// Made from a [`Value`], a [`Map`], raw JSON, `()` for none, or by [`Arguments::of`] from anything
+/// Made from a [`Value`], a [`Map`], raw JSON (owned, or shared by many calls), `()` for none, or by [`Arguments::of`] from anything
 /// that serialises to an object.
 #[derive(Debug, Clone)]
 pub struct Arguments(Content);
@@ -15,6 +17,7 @@ pub struct Arguments(Content);
 enum Content {
     Object(Map<String, Value>),
     Raw(Box<RawValue>),
+    Shared(Arc<RawValue>),
     Unfit(String),
 }
 
@@ -40,6 +43,7 @@ impl Arguments {
             + match &self.0 {
                 Content::Object(object) => object.values().map(longest).sum(),
                 Content::Raw(raw) => raw.get().len(),
+                Content::Shared(raw) => raw.get().len(),
                 Content::Unfit(_) => 0,
             }
     }
@@ -47,22 +51,38 @@ impl Arguments {
     /// Writes them as they go into a request.
     pub(crate) fn write(&self, frame: &mut Vec<u8>) -> serde_json::Result<()> {
         match &self.0 {
-            Content::Object(object) => serde_json::to_writer(frame, object),
-            Content::Raw(raw) => {
-                // A frame is a line, and raw JSON may be laid out over several.
-                let (start, text) = (frame.len(), raw.get().as_bytes());
-                frame.extend_from_slice(text);
-                if memchr::memchr2(b'\n', b'\r', text).is_some() {
-                    // Outside of strings a line end is white space, inside it cannot stand.
-                    for byte in frame[start..].iter_mut().filter(|b| matches!(b, b'\n' | b'\r')) {
-                        *byte = b' ';
-                    }
-                }
-                Ok(())
-            }
-            Content::Unfit(_) => Ok(()),
+            Content::Object(object) => serde_json::to_writer(frame, object)?,
+            Content::Raw(raw) => write_raw(raw, frame),
+            Content::Shared(raw) => write_raw(raw, frame),
+            Content::Unfit(_) => return Ok(()),
+        }
+        Ok(())
+    }
+}
+
+/// Copies raw JSON into a frame. A frame is a line, and raw JSON may be laid out over several.
+fn write_raw(raw: &RawValue, frame: &mut Vec<u8>) {
+    let (start, text) = (frame.len(), raw.get().as_bytes());
+    frame.extend_from_slice(text);
+    if memchr::memchr2(b'\n', b'\r', text).is_some() {
+        // Outside of strings a line end is white space, inside it cannot stand.
+        for byte in frame[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
+            *byte = b' ';
         }
     }
+}
+
+/// What raw JSON is instead of an object, if it is none.
+fn unfit(raw: &RawValue) -> Option<Content> {
+    let found = match raw.get().as_bytes().first() {
+        Some(b'{') => return None,
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    };
+    Some(Content::Unfit(found.to_owned()))
 }
 
 impl From<Value> for Arguments {
@@ -87,15 +107,13 @@ impl From<Map<String, Value>> for Arguments {
 
 impl From<Box<RawValue>> for Arguments {
     fn from(raw: Box<RawValue>) -> Self {
-        let found = match raw.get().as_bytes().first() {
-            Some(b'{') => return Self(Content::Raw(raw)),
-            Some(b'[') => "an array",
-            Some(b'"') => "a string",
-            Some(b't' | b'f') => "a boolean",
-            Some(b'n') => "null",
-            _ => "a number",
-        };
-        Self(Content::Unfit(found.to_owned()))
+        Self(unfit(&raw).unwrap_or(Content::Raw(raw)))
+    }
+}
+
+impl From<Arc<RawValue>> for Arguments {
+    fn from(raw: Arc<RawValue>) -> Self {
+        Self(unfit(&raw).unwrap_or(Content::Shared(raw)))
     }
 }
 

@@ -1,5 +1,7 @@
 //! This crate: one session with one server.
 
+use std::sync::Arc;
+
 use callboard::{Limits, Runtime, ServerSpec, Session, Stdio};
 use serde_json::{
     json,
@@ -21,10 +23,10 @@ impl Peer for CallboardPeer {
     const NAME: &'static str = "callboard";
 
     /// The arguments as JSON, as a model or a client wrote them.
-    type Request = Box<RawValue>;
+    type Request = Arc<RawValue>;
 
-    fn request(text: &str) -> Box<RawValue> {
-        to_raw_value(&json!({ "text": text })).expect("a text is JSON")
+    fn request(text: &str) -> Arc<RawValue> {
+        to_raw_value(&json!({ "text": text })).expect("a text is JSON").into()
     }
 
     async fn open(manner: Manner) -> Self {
@@ -43,8 +45,8 @@ impl Peer for CallboardPeer {
         Self { runtime, session }
     }
 
-    async fn call(&self, arguments: &Box<RawValue>) -> Result<usize, String> {
-        let call = self.session.call("bench.echo", arguments.clone());
+    async fn call(&self, arguments: &Arc<RawValue>) -> Result<usize, String> {
+        let call = self.session.call("bench.echo", Arc::clone(arguments));
         let output = call.await.map_err(|error| error.to_string())?;
         Ok(output.raw().len() - AROUND)
     }

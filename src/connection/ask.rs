@@ -27,7 +27,8 @@ pub(crate) async fn ask(
         .map_err(|error| AskError::Malformed(error.to_string()))?;
     // Neither `initialize` (MCP 2025-11-25, basic/lifecycle) nor the probe before it may be
     // cancelled; for a listing that nobody waits for any more it is not worth the noise.
-    let request = Request { id, frame: &mut frame, timing, admitted: false, cancellable: false };
+    let (admitted, cancellable, waker) = (false, false, None);
+    let request = Request { id, frame: &mut frame, timing, admitted, cancellable, waker };
     let frame = link.send(request).map_err(AskError::Lost)?.await.map_err(AskError::Lost)?;
     match wire::open_answer(frame).map_err(AskError::Malformed)? {
         Answer::Result(result) => Ok(result),

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -58,7 +58,7 @@ pub struct Call {
 #[derive(Debug)]
 enum Stage {
     Declared { tool: Tool, arguments: Arguments },
-    Refused(CallError),
+    Refused(Box<CallError>),
     Waiting { tool: Tool, reply: Reply, span: Span },
     Ended,
 }
@@ -72,17 +72,17 @@ impl Call {
         let catalog = scope.board.load();
         Self::new(match catalog.route(id) {
             Some(Route::To(tool)) => Stage::Declared { tool: tool.clone(), arguments },
-            Some(Route::Ambiguous(a, b)) => Stage::Refused(CallError::AmbiguousTool {
+            Some(Route::Ambiguous(a, b)) => Stage::Refused(Box::new(CallError::AmbiguousTool {
                 tool: id.to_owned(),
                 servers: (a.to_string(), b.to_string()),
-            }),
+            })),
             None if scope.tasks.is_ending() => {
-                Stage::Refused(CallError::SessionClosed { delivery: Delivery::NotSent })
+                Stage::Refused(Box::new(CallError::SessionClosed { delivery: Delivery::NotSent }))
             }
-            None => Stage::Refused(CallError::UnknownTool {
+            None => Stage::Refused(Box::new(CallError::UnknownTool {
                 tool: id.to_owned(),
                 nearest: catalog.nearest(id),
-            }),
+            })),
         })
     }
 
@@ -111,19 +111,24 @@ impl Call {
         self
     }
 
-    fn begin(&mut self) -> Result<(), CallError> {
+    fn begin(&mut self, waker: &Waker) -> Result<(), CallError> {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Declared { tool, arguments } => {
-                let (reply, span) = self.send(&tool, &arguments)?;
+                let (reply, span) = self.send(&tool, &arguments, waker)?;
                 self.stage = Stage::Waiting { tool, reply, span };
                 Ok(())
             }
-            Stage::Refused(error) => Err(error),
+            Stage::Refused(error) => Err(*error),
             Stage::Waiting { .. } | Stage::Ended => Ok(()),
         }
     }
 
-    fn send(&self, tool: &Tool, arguments: &Arguments) -> Result<(Reply, Span), CallError> {
+    fn send(
+        &self,
+        tool: &Tool,
+        arguments: &Arguments,
+        waker: &Waker,
+    ) -> Result<(Reply, Span), CallError> {
         if let Some(found) = arguments.unfit() {
             return Err(CallError::InvalidArguments {
                 tool: tool.id().to_owned(),
@@ -149,7 +154,8 @@ impl Call {
                 tool: tool.id().to_owned(),
                 found: error.to_string(),
             })?;
-            let request = Request { id, frame, timing, admitted: true, cancellable: true };
+            let (admitted, cancellable, waker) = (true, true, Some(waker.clone()));
+            let request = Request { id, frame, timing, admitted, cancellable, waker };
             match link.send(request) {
                 Ok(reply) => Ok((reply, span)),
                 // It went down in the moment before, and this call has not been part of it.
@@ -178,7 +184,7 @@ impl Call {
         let (tool, delivery) = match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Waiting { tool, reply, .. } => (tool, reply.cancel()),
             Stage::Declared { tool, .. } => (tool, Delivery::NotSent),
-            Stage::Refused(error) => return error,
+            Stage::Refused(error) => return *error,
             Stage::Ended => return CallError::SessionClosed { delivery: Delivery::MaybeSent },
         };
         CallError::Cancelled { tool: tool.id().to_owned(), delivery }
@@ -193,7 +199,10 @@ impl Future for Call {
             return Poll::Ready(Err(self.cancel()));
         }
         if let Stage::Declared { .. } | Stage::Refused(_) = self.stage {
-            self.begin()?;
+            // The request knows whom to wake, so there is nothing to poll yet.
+            return self
+                .begin(cx.waker())
+                .map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending);
         }
         let Stage::Waiting { tool, reply, span } = &mut self.stage else { return Poll::Pending };
         let outcome = ready!(Pin::new(&mut *reply).poll(cx));
@@ -253,19 +262,16 @@ fn not_ready(connection: &Connection) -> CallError {
 
 /// `reason` is why the link is down, where the status may not say it yet.
 fn not_ready_for(connection: &Connection, reason: Option<Arc<DownReason>>) -> CallError {
-    let mut status = connection.status();
-    if let Some(reason) = reason {
-        status.last_error = Some(ServerError::Down(reason));
-    }
-    if status.is_ready() {
-        status.phase = Phase::BackingOff;
-    }
+    let status = connection.status();
     let over = matches!(status.phase, Phase::Stopping | Phase::Stopped);
     if over || connection.scope.tasks.is_ending() {
         return CallError::SessionClosed { delivery: Delivery::NotSent };
     }
-    let server = connection.name().to_string();
-    CallError::NotReady { server, phase: status.phase, error: status.last_error }
+    CallError::NotReady {
+        server: connection.name().to_string(),
+        phase: if status.is_ready() { Phase::BackingOff } else { status.phase },
+        error: reason.map(ServerError::Down).or(status.last_error),
+    }
 }
 
 fn lost(tool: &Tool, epoch: u64, loss: Loss) -> CallError {

@@ -16,15 +16,13 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
+    task::Waker,
     time::Duration,
 };
 
 use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
-use tokio::{
-    sync::{Notify, oneshot},
-    time::Instant,
-};
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{handshake::Era, outbox::Outbox};
@@ -80,14 +78,21 @@ struct State {
 }
 
 struct Pending {
-    done: oneshot::Sender<Outcome>,
+    slot: Slot,
     timing: Timing,
-    /// When it is given up, by whichever limit comes first.
+    /// When it is given up, by whichever limit comes first; none once it is settled.
     deadline: Option<Instant>,
     total_at: Option<Instant>,
     /// Its share of the byte budget; none for our own requests, which are not admitted by count.
     weight: Option<usize>,
     cancellable: bool,
+}
+
+/// Where a request meets its outcome. A slot in the table, and not a channel: it needs no memory and
+/// no atomics of its own, and whether it is settled is decided under the same lock as all else.
+enum Slot {
+    Waiting(Option<Waker>),
+    Settled(Outcome),
 }
 
 /// What a request ends with: the frame of its answer, or why there is none.
@@ -119,6 +124,8 @@ pub(crate) struct Request<'a> {
     pub(crate) admitted: bool,
     /// Whether the server is told when nobody waits any more; `initialize` must not be cancelled.
     pub(crate) cancellable: bool,
+    /// Who is woken by the outcome, where that is known already; a poll of the reply may change it.
+    pub(crate) waker: Option<Waker>,
 }
 
 impl Link {
@@ -172,13 +179,12 @@ impl Link {
     /// Inserts a request and queues its frame, in one step; on a dead or full link it does neither.
     pub(crate) fn send(self: &Arc<Self>, request: Request<'_>) -> Result<Reply, Loss> {
         let now = Instant::now();
-        let (done, receiver) = oneshot::channel();
         let weight = request.admitted.then_some(request.frame.len());
         let mut state = self.state.lock();
         state.admit(weight, &self.limits)?;
         let total_at = request.timing.total.map(|limit| now + limit);
         let mut pending = Pending {
-            done,
+            slot: Slot::Waiting(request.waker),
             timing: request.timing,
             deadline: None,
             total_at,
@@ -192,7 +198,7 @@ impl Link {
         if alarm_moved {
             self.alarm_moved.notify_one();
         }
-        Ok(Reply::new(Arc::clone(self), request.id, receiver))
+        Ok(Reply::new(Arc::clone(self), request.id))
     }
 
     /// Queues a notification of ours.
@@ -252,53 +258,54 @@ impl Link {
     /// Hands the answers of one read to those who wait for them, and forgets the rest; returns how
     /// many nobody waited for.
     pub(crate) fn complete(&self, answers: &mut Vec<(RequestId, Vec<u8>)>) -> usize {
-        let mut found = Vec::with_capacity(answers.len());
-        let total = answers.len();
-        {
-            let mut state = self.state.lock();
-            for (id, frame) in answers.drain(..) {
-                if let Some(pending) = state.take(id) {
-                    found.push((pending.done, frame));
-                }
+        let mut wakers = Vec::with_capacity(answers.len());
+        let mut stray = 0;
+        let mut state = self.state.lock();
+        for (id, frame) in answers.drain(..) {
+            match state.settle(id, Ok(frame)) {
+                Some(waker) => wakers.extend(waker),
+                None => stray += 1,
             }
         }
-        let stray = total - found.len();
-        for (done, frame) in found {
-            deliver(done, Ok(frame));
-        }
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
         stray
     }
 
     /// Progress of a request: its idle limit starts afresh, its total limit does not.
     pub(crate) fn progress(&self, id: RequestId) {
-        if let Some(pending) = self.state.lock().pending.get_mut(&id) {
+        if let Some(pending) = self.state.lock().pending.get_mut(&id).filter(|p| p.is_waiting()) {
             // The deadline only moves away, so the alarm may stay where it is.
             pending.extend(Instant::now());
         }
     }
 
-    /// Gives a request up; exactly one of its answer, its deadline, the link's end and this takes
-    /// it out of the pending table, and only the one that does may tell the server.
+    /// Gives a request up; exactly one of its answer, its deadline, the link's end and this settles
+    /// it, and only the one that does may tell the server.
     fn abandon(&self, id: RequestId, reason: &'static str) -> Delivery {
         let mut state = self.state.lock();
-        let Some(pending) = state.take(id) else { return Delivery::MaybeSent };
-        self.give_up(state, id, pending.cancellable, reason)
+        match state.take(id) {
+            Some(Pending { slot: Slot::Waiting(_), cancellable, .. }) => {
+                let delivery = state.withdraw(id);
+                self.tell_cancelled(state, id, (delivery, cancellable), reason);
+                delivery
+            }
+            Some(Pending { slot: Slot::Settled(Ok(_)), .. }) => Delivery::Answered,
+            Some(_) | None => Delivery::MaybeSent,
+        }
     }
 
-    fn give_up(
+    /// Tells the server, without waiting for it, that nobody waits for a request that it may have.
+    fn tell_cancelled(
         &self,
-        mut state: MutexGuard<'_, State>,
+        state: MutexGuard<'_, State>,
         id: RequestId,
-        cancellable: bool,
+        (delivery, cancellable): (Delivery, bool),
         reason: &'static str,
-    ) -> Delivery {
-        if state.outbox.withdraw(id) {
-            return Delivery::NotSent;
-        }
-        if cancellable {
+    ) {
+        if cancellable && delivery == Delivery::MaybeSent {
             self.enqueue(state, None, &mut wire::cancelled(id, reason));
         }
-        Delivery::MaybeSent
     }
 
     /// Ends the link: from here on nothing is accepted, and every pending request fails at once,
@@ -319,17 +326,22 @@ impl Link {
     }
 
     fn fail_pending(&self) {
-        let mut state = self.state.lock();
-        let Some(reason) = state.down.clone() else { return };
-        let pending = std::mem::take(&mut state.pending);
-        let outbox = std::mem::take(&mut state.outbox);
-        (state.calls, state.bytes, state.lost) = (0, 0, pending.len());
-        drop(state);
+        let Some(reason) = self.state.lock().down.clone() else { return };
+        // Nothing is inserted any more, so this can be told before the callers are.
         (self.on_down)(&reason);
-        for (id, Pending { done, .. }) in pending {
+        let mut state = self.state.lock();
+        let outbox = std::mem::take(&mut state.outbox);
+        let waiting = state.pending.iter().filter(|(_, pending)| pending.is_waiting());
+        let waiting: Vec<RequestId> = waiting.map(|(id, _)| *id).collect();
+        state.lost = waiting.len();
+        let mut wakers = Vec::with_capacity(waiting.len());
+        for id in waiting {
             let delivery = if outbox.holds(id) { Delivery::NotSent } else { Delivery::MaybeSent };
-            deliver(done, Err(Loss::Down { reason: Arc::clone(&reason), delivery }));
+            let loss = Loss::Down { reason: Arc::clone(&reason), delivery };
+            wakers.extend(state.settle(id, Err(loss)).flatten());
         }
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
         self.down.cancel();
     }
 
@@ -350,7 +362,7 @@ impl Link {
     /// How many requests wait for an answer, or waited when the link went down.
     pub(crate) fn pending(&self) -> usize {
         let state = self.state.lock();
-        state.pending.len() + state.lost
+        state.pending.values().filter(|pending| pending.is_waiting()).count() + state.lost
     }
 }
 
@@ -358,12 +370,6 @@ impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").field("epoch", &self.epoch).finish_non_exhaustive()
     }
-}
-
-/// Completes a request. A receiver that is gone has been abandoned in the same moment; its drop
-/// found nothing to give up, and nobody misses the outcome.
-fn deliver(done: oneshot::Sender<Outcome>, outcome: Outcome) {
-    drop(done.send(outcome));
 }
 
 impl State {
@@ -384,14 +390,35 @@ impl State {
         Ok(())
     }
 
-    /// Takes a request out of the table, with its permit.
+    /// Gives a request that waits its outcome, and back whom to wake.
+    fn settle(&mut self, id: RequestId, outcome: Outcome) -> Option<Option<Waker>> {
+        let pending = self.pending.get_mut(&id)?;
+        let Slot::Waiting(waker) = &mut pending.slot else { return None };
+        let waker = waker.take();
+        pending.slot = Slot::Settled(outcome);
+        pending.deadline = None;
+        let weight = pending.weight.take();
+        self.release(weight);
+        Some(waker)
+    }
+
+    /// Takes a request out of the table, with its permit if it still has one.
     fn take(&mut self, id: RequestId) -> Option<Pending> {
-        let pending = self.pending.remove(&id)?;
-        if let Some(weight) = pending.weight {
+        let mut pending = self.pending.remove(&id)?;
+        self.release(pending.weight.take());
+        Some(pending)
+    }
+
+    /// Takes a request back from the way out, and says whether that was in time.
+    fn withdraw(&mut self, id: RequestId) -> Delivery {
+        if self.outbox.withdraw(id) { Delivery::NotSent } else { Delivery::MaybeSent }
+    }
+
+    fn release(&mut self, weight: Option<usize>) {
+        if let Some(weight) = weight {
             self.calls -= 1;
             self.bytes -= weight;
         }
-        Some(pending)
     }
 
     /// Sees to it that the alarm rings no later than this; true if it had to be moved.
@@ -406,6 +433,10 @@ impl State {
 }
 
 impl Pending {
+    fn is_waiting(&self) -> bool {
+        matches!(self.slot, Slot::Waiting(_))
+    }
+
     fn is_late(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|at| at <= now)
     }

@@ -61,9 +61,7 @@ fn expected(state: State, fact: Fact) -> (State, Vec<Action>) {
         (BackingOff { gone: false, .. }, Slept { epoch: 3 }) => (backing_off(false, false), vec![]),
         (BackingOff { asleep: true, .. }, Gone { epoch: 3 }) => (backing_off(true, true), vec![]),
 
-        (Failed { .. }, Gone { epoch: 3 }) => {
-            (Failed { epoch: 3, gone: true }, vec![])
-        }
+        (Failed { .. }, Gone { epoch: 3 }) => (Failed { epoch: 3, gone: true }, vec![]),
         (Stopping { .. }, Gone { epoch: 3 }) => (Stopped { epoch: 3 }, vec![Finish]),
         (state, _) => (state, vec![]),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Link, Loss, deliver};
+use super::{Link, Loss};
 use crate::{error::CallLimit, wire::RequestId};
 
 impl Link {
@@ -44,19 +44,22 @@ impl Link {
 
     fn time_out(&self, id: RequestId, now: Instant) {
         let mut state = self.state.lock();
-        // Progress may have come since it was found late.
-        if !state.pending.get(&id).is_some_and(|pending| pending.is_late(now)) {
+        // Progress, or the answer, may have come since it was found late.
+        let Some(pending) = state.pending.get(&id).filter(|pending| pending.is_late(now)) else {
             return;
-        }
-        let Some(pending) = state.take(id) else { return };
-        let delivery = self.give_up(state, id, pending.cancellable, "timed out");
+        };
         let total = pending.total_at.is_some_and(|at| at <= now);
         let (limit, after) = if total {
             (CallLimit::Total, pending.timing.total)
         } else {
             (CallLimit::Idle, pending.timing.idle)
         };
-        let after = after.unwrap_or_default();
-        deliver(pending.done, Err(Loss::TimedOut { limit, after, delivery }));
+        let (after, cancellable) = (after.unwrap_or_default(), pending.cancellable);
+        let delivery = state.withdraw(id);
+        let waker = state.settle(id, Err(Loss::TimedOut { limit, after, delivery })).flatten();
+        self.tell_cancelled(state, id, (delivery, cancellable), "timed out");
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }

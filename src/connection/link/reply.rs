@@ -1,15 +1,14 @@
 //! The answer to a request, in time or not at all.
 
 use std::{
+    collections::hash_map::Entry,
     future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use tokio::sync::oneshot;
-
-use super::{Link, Loss, Outcome};
+use super::{Link, Loss, Outcome, Slot};
 use crate::{
     error::{Delivery, DownCause, DownReason},
     wire::RequestId,
@@ -23,12 +22,12 @@ use crate::{
 pub(crate) struct Reply {
     link: Arc<Link>,
     id: RequestId,
-    outcome: Option<oneshot::Receiver<Outcome>>,
+    taken: bool,
 }
 
 impl Reply {
-    pub(super) fn new(link: Arc<Link>, id: RequestId, outcome: oneshot::Receiver<Outcome>) -> Self {
-        Self { link, id, outcome: Some(outcome) }
+    pub(super) fn new(link: Arc<Link>, id: RequestId) -> Self {
+        Self { link, id, taken: false }
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {
@@ -37,7 +36,7 @@ impl Reply {
 
     /// Gives the request up now.
     pub(crate) fn cancel(mut self) -> Delivery {
-        self.outcome = None;
+        self.taken = true;
         self.link.abandon(self.id, "cancelled by the host")
     }
 }
@@ -46,19 +45,33 @@ impl Future for Reply {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let Some(receiver) = self.outcome.as_mut() else { return Poll::Pending };
-        let outcome = std::task::ready!(Pin::new(receiver).poll(cx));
-        self.outcome = None;
-        Poll::Ready(outcome.unwrap_or_else(|_| {
-            let reason = Arc::new(DownReason::new(DownCause::Internal));
-            Err(Loss::Down { reason, delivery: Delivery::MaybeSent })
-        }))
+        let outcome = match self.link.state.lock().pending.entry(self.id) {
+            Entry::Occupied(mut entry) => match &mut entry.get_mut().slot {
+                Slot::Waiting(waker) => {
+                    if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                        *waker = Some(cx.waker().clone());
+                    }
+                    return Poll::Pending;
+                }
+                Slot::Settled(_) => Some(entry.remove().slot),
+            },
+            Entry::Vacant(_) => None,
+        };
+        self.taken = true;
+        Poll::Ready(match outcome {
+            Some(Slot::Settled(outcome)) => outcome,
+            // Nobody but this takes it out of the table.
+            Some(Slot::Waiting(_)) | None => {
+                let reason = Arc::new(DownReason::new(DownCause::Internal));
+                Err(Loss::Down { reason, delivery: Delivery::MaybeSent })
+            }
+        })
     }
 }
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if self.outcome.is_some() {
+        if !self.taken {
             self.link.abandon(self.id, "cancelled by the host");
         }
     }

@@ -132,7 +132,6 @@ impl Actor for SessionActor {
         match message {
             Message::Close => state.close(&myself),
             #[cfg(test)]
-            #[expect(clippy::panic, reason = "what the test asks for")]
             Message::PanicIn(None) => panic!("asked to"),
             #[cfg(test)]
             Message::PanicIn(place) => state.panic_in(place),

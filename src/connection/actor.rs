@@ -100,7 +100,6 @@ impl Actor for ConnectionActor {
             Message::Slept { epoch } => state.take(&myself, Fact::Slept { epoch }, None),
             Message::Report(report) => state.report(&myself, report),
             #[cfg(test)]
-            #[expect(clippy::panic, reason = "what the test asks for")]
             Message::Panic => panic!("asked to"),
         }
         Ok(())

@@ -73,6 +73,7 @@ impl Catalog {
     }
 
     /// What was wrong with the servers' lists; whatever was right is in the catalog all the same.
+    /// Of each list at most a hundred bad tools are named.
     #[must_use]
     pub fn faults(&self) -> &[CatalogFault] {
         &self.faults
@@ -86,10 +87,16 @@ impl Catalog {
     pub(crate) fn nearest(&self, id: &str) -> Vec<String> {
         const SHOWN: usize = 3;
         const LIKE: f64 = 0.6;
+        // Ids come from models: a long one, or a large catalog, must not cost the caller's time.
+        let affordable = id.len() <= 128 && self.tools.len() <= 2048;
+        let likeness = |tool: &Tool| {
+            let like = if affordable { strsim::jaro_winkler(id, tool.id()) } else { 0.0 };
+            like.max(same_tool(id, tool))
+        };
         let mut scored: Vec<_> = self
             .tools
             .iter()
-            .map(|tool| (strsim::jaro_winkler(id, tool.id()).max(same_tool(id, tool)), tool.id()))
+            .map(|tool| (likeness(tool), tool.id()))
             .filter(|(score, _)| *score >= LIKE)
             .collect();
         scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));

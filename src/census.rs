@@ -12,6 +12,8 @@ use std::{
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
+use crate::transport::process::group_exists;
+
 /// The books of one runtime.
 #[derive(Debug, Default)]
 pub(crate) struct Census {
@@ -63,6 +65,8 @@ impl Census {
     }
 
     pub(crate) fn report(&self) -> LeakReport {
+        // Where the async runtime was dropped, nobody has seen the last of them go.
+        self.processes.lock().retain(|leader, _| group_exists(*leader));
         let mut processes: Vec<_> =
             self.processes.lock().iter().map(|(pid, record)| (*pid, record.clone())).collect();
         processes.sort_by_key(|(pid, _)| *pid);

@@ -13,19 +13,19 @@ pub(crate) mod listing;
 pub(crate) mod outbox;
 
 use std::sync::{
-    Arc, OnceLock,
+    Arc,
     atomic::{AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use crate::{
     catalog::Board,
     census::Census,
-    event::{EVENT_CAPACITY, Event, Notification},
+    event::{Event, Feed, Notification},
     policy::CallOptions,
     scope::Scope,
     spec::ServerSpec,
@@ -48,7 +48,7 @@ pub(crate) struct Connection {
     status: watch::Sender<Status>,
     /// Fires once nothing of the latest epoch is left.
     gone: ArcSwapOption<CancellationToken>,
-    notifications: OnceLock<broadcast::Sender<Notification>>,
+    pub(crate) notifications: Feed<Notification>,
     stderr: ArcSwapOption<StderrTail>,
     noise: AtomicU64,
     mailbox: ArcSwapOption<Mailbox>,
@@ -60,7 +60,7 @@ pub(crate) struct SessionScope {
     pub(crate) id: Arc<str>,
     pub(crate) tasks: Scope,
     pub(crate) census: Arc<Census>,
-    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) events: Feed<Event>,
     pub(crate) board: Board,
     pub(crate) span: Span,
 }
@@ -97,7 +97,7 @@ impl Connection {
             link: ArcSwapOption::empty(),
             status: watch::Sender::new(Status::idle()),
             gone: ArcSwapOption::empty(),
-            notifications: OnceLock::new(),
+            notifications: Feed::default(),
             stderr: ArcSwapOption::empty(),
             noise: AtomicU64::new(0),
             mailbox: ArcSwapOption::empty(),
@@ -119,18 +119,6 @@ impl Connection {
 
     pub(crate) fn watch(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
-    }
-
-    pub(crate) fn notifications(&self) -> broadcast::Receiver<Notification> {
-        self.notifications.get_or_init(|| broadcast::Sender::new(EVENT_CAPACITY)).subscribe()
-    }
-
-    /// Hands a notification to those who listen; nobody may.
-    pub(crate) fn notify(&self, notification: impl FnOnce() -> Notification) {
-        if let Some(sender) = self.notifications.get().filter(|sender| sender.receiver_count() > 0)
-        {
-            drop(sender.send(notification()));
-        }
     }
 
     pub(crate) fn stderr_tail(&self) -> Vec<String> {

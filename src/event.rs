@@ -2,13 +2,60 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::status::{Phase, Status};
 
 /// How many events wait for a slow reader before the oldest are dropped and counted.
-pub(crate) const EVENT_CAPACITY: usize = 256;
+const CAPACITY: usize = 256;
+
+/// A bounded broadcast that takes memory only once somebody listens, and can be ended.
+#[derive(Debug)]
+pub(crate) struct Feed<T>(Mutex<FeedState<T>>);
+
+#[derive(Debug)]
+enum FeedState<T> {
+    Unheard,
+    Heard(broadcast::Sender<T>),
+    Ended,
+}
+
+impl<T> Default for Feed<T> {
+    fn default() -> Self {
+        Self(Mutex::new(FeedState::Unheard))
+    }
+}
+
+impl<T: Clone> Feed<T> {
+    /// Hands an item to those who listen; nobody may.
+    pub(crate) fn send(&self, item: impl FnOnce() -> T) {
+        if let FeedState::Heard(sender) = &*self.0.lock()
+            && sender.receiver_count() > 0
+        {
+            drop(sender.send(item()));
+        }
+    }
+
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<T> {
+        let mut state = self.0.lock();
+        match &*state {
+            FeedState::Heard(sender) => sender.subscribe(),
+            FeedState::Unheard => {
+                let (sender, receiver) = broadcast::channel(CAPACITY);
+                *state = FeedState::Heard(sender);
+                receiver
+            }
+            FeedState::Ended => broadcast::channel(1).1,
+        }
+    }
+
+    /// Ends it: whoever listens gets what is left, and then the end.
+    pub(crate) fn close(&self) {
+        *self.0.lock() = FeedState::Ended;
+    }
+}
 
 /// Something that changed in a session.
 #[derive(Debug, Clone)]
@@ -49,7 +96,7 @@ impl Events {
         Self { receiver }
     }
 
-    /// The next event; `None` once the session is gone.
+    /// The next event; `None` once the session has ended.
     ///
     /// # Cancel safety
     ///
@@ -94,7 +141,7 @@ impl Notifications {
         Self { receiver }
     }
 
-    /// The next notification; `None` once the session is gone.
+    /// The next notification; `None` once the session has ended.
     ///
     /// # Cancel safety
     ///

@@ -19,6 +19,7 @@ mod output;
 mod status;
 
 // What runs.
+mod clock;
 mod connection;
 mod scope;
 mod session_actor;

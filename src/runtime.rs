@@ -9,7 +9,6 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
@@ -18,7 +17,7 @@ use crate::{
     census::{Census, LeakReport},
     connection::{Connection, SessionScope, actor::bury},
     error::OpenError,
-    event::EVENT_CAPACITY,
+    event::Feed,
     policy::CallOptions,
     scope::Scope,
     session::{Session, SessionBuilder},
@@ -128,34 +127,40 @@ impl Runtime {
             id: id.into(),
             tasks: Scope::default(),
             census: Arc::clone(&self.inner.census),
-            events: broadcast::Sender::new(EVENT_CAPACITY),
+            events: Feed::default(),
             board: Board::default(),
         });
         let connect =
             |(place, spec)| Arc::new(Connection::new(spec, place, options, Arc::clone(&scope)));
         let connections: Vec<_> = servers.into_iter().enumerate().map(connect).collect();
         let arguments = Arguments { scope: Arc::clone(&scope), connections: connections.clone() };
+        // A shutdown that comes in between waits for this, too.
+        let _opening = self.inner.undertakers.tracker().token();
         let port =
             self.inner.supervisor.open(arguments).await.map_err(|_| OpenError::RuntimeClosed)?;
         let open = OpenSession { port, ended: CancellationToken::new() };
-        self.register(number, &open, &scope, connections.clone())?;
-        Ok(Session::new(self.clone(), open, scope, connections))
+        if self.register(number, &open, &scope, connections.clone()) {
+            return Ok(Session::new(self.clone(), open, scope, connections));
+        }
+        open.port.close();
+        scope.tasks.ended().await;
+        open.port.ended().await;
+        Err(OpenError::RuntimeClosed)
     }
 
-    /// Books a session, and has a task wait for its end, however that comes.
+    /// Books a session, and has a task wait for its end, however that comes; false once the runtime
+    /// is shut down.
     fn register(
         &self,
         number: u64,
         open: &OpenSession,
         scope: &Arc<SessionScope>,
         connections: Vec<Arc<Connection>>,
-    ) -> Result<(), OpenError> {
-        let mut sessions = self.inner.sessions.lock();
-        let Some(book) = sessions.as_mut() else {
-            open.port.close();
-            return Err(OpenError::RuntimeClosed);
+    ) -> bool {
+        match self.inner.sessions.lock().as_mut() {
+            Some(book) => book.insert(number, open.clone()),
+            None => return false,
         };
-        book.insert(number, open.clone());
         self.inner.census.session_opened(number, scope.tasks.tracker().clone());
         let last_rites = LastRites {
             number,
@@ -170,7 +175,7 @@ impl Runtime {
             last_rites.open.port.ended().await;
             drop(last_rites);
         });
-        Ok(())
+        true
     }
 }
 
@@ -188,6 +193,7 @@ impl Drop for LastRites {
     fn drop(&mut self) {
         self.connections.iter().for_each(|connection| bury(connection));
         self.scope.board.clear();
+        self.scope.events.close();
         self.census.session_closed(self.number);
         if let Some(sessions) = self.sessions.lock().as_mut() {
             sessions.remove(&self.number);

@@ -84,6 +84,6 @@ impl Server {
     /// changes of the list of tools).
     #[must_use]
     pub fn notifications(&self) -> Notifications {
-        Notifications::new(self.connection.notifications())
+        Notifications::new(self.connection.notifications.subscribe())
     }
 }

@@ -160,7 +160,9 @@ impl Session {
     /// Dropping the future has no effect.
     pub async fn settled(&self) {
         for connection in &self.inner.connections {
-            let begun = |status: &Status| !matches!(status.phase, Phase::Idle | Phase::Starting);
+            let begun = |status: &Status| {
+                status.epoch > 1 || !matches!(status.phase, Phase::Idle | Phase::Starting)
+            };
             wait_for(connection.watch(), begun).await;
         }
     }
@@ -185,8 +187,9 @@ impl Session {
             let decided = |status: &Status| {
                 matches!(status.phase, Phase::Ready | Phase::Failed | Phase::Stopped)
             };
-            let deadline = began + connection.spec.init_timeout + REASON_GRACE;
-            drop(tokio::time::timeout_at(deadline, wait_for(connection.watch(), decided)).await);
+            let limit = connection.spec.init_timeout.saturating_add(REASON_GRACE);
+            let left = limit.saturating_sub(began.elapsed());
+            drop(tokio::time::timeout(left, wait_for(connection.watch(), decided)).await);
             let status = connection.status();
             if !status.is_ready() {
                 let server = connection.name().to_string();

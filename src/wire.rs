@@ -14,6 +14,7 @@ pub(crate) type RequestId = u64;
 
 const HEAD: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
 const TAIL: &[u8] = br#","jsonrpc":"2.0","id":"#;
+const LONGEST_ID: usize = 1024;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// To whom a received frame belongs.
@@ -80,6 +81,8 @@ fn classify_envelope(envelope: Envelope<'_>) -> Incoming<'_> {
     }
     let params = envelope.params;
     match (envelope.method, envelope.id) {
+        // An id goes back as it came; one of this size is no id, and no answer waits for it.
+        (Some(_), Some(id)) if id.get().len() > LONGEST_ID => Incoming::Noise,
         (Some(method), Some(id)) => Incoming::Request { id, method },
         (Some(method), None) => Incoming::Notification { method, params },
         (None, Some(id)) => match request_id(id.get()) {
@@ -140,7 +143,7 @@ fn answer_by_tail(frame: &[u8]) -> Option<RequestId> {
 }
 
 /// An id of ours as servers send it back: a number, or (some do) that number as a string.
-fn request_id(raw: &str) -> Option<RequestId> {
+pub(crate) fn request_id(raw: &str) -> Option<RequestId> {
     number(raw.trim_matches('"').as_bytes())
 }
 

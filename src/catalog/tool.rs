@@ -127,7 +127,7 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// Takes one tool of a page, or quarantines it.
-    pub(crate) fn add(&mut self, server: &str, prefix: &str, raw: Box<RawValue>) {
+    pub(crate) fn add(&mut self, server: &str, prefix: &str, raw: &RawValue) {
         self.listed += 1;
         match Description::read(prefix, raw) {
             Ok(described) if self.seen.insert(described.name.clone()) => {
@@ -137,7 +137,7 @@ impl Listing {
             Err((name, reason)) => {
                 let tool =
                     name.map_or(format!("number {}", self.listed), |name| format!("{name:?}"));
-                self.faults.push(CatalogFault::BadTool { server: server.to_owned(), tool, reason });
+                self.fault(CatalogFault::BadTool { server: server.to_owned(), tool, reason });
             }
         }
     }
@@ -148,17 +148,27 @@ impl Listing {
     }
 
     fn leave_out(&mut self, server: &str, name: &str, reason: &str) {
-        self.faults.push(CatalogFault::BadTool {
-            server: server.to_owned(),
-            tool: format!("{name:?}"),
-            reason: reason.to_owned(),
-        });
+        let (server, tool, reason) = (server.to_owned(), format!("{name:?}"), reason.to_owned());
+        self.fault(CatalogFault::BadTool { server, tool, reason });
+    }
+
+    /// How many tools were listed, good and bad.
+    pub(crate) fn listed(&self) -> usize {
+        self.listed
+    }
+
+    /// Keeps a fault. Of bad tools the first hundred have to do: a list may hold thousands.
+    pub(crate) fn fault(&mut self, fault: CatalogFault) {
+        const KEPT: usize = 100;
+        if self.faults.len() < KEPT || !matches!(fault, CatalogFault::BadTool { .. }) {
+            self.faults.push(fault);
+        }
     }
 }
 
 impl Description {
     /// Checks what must be right for the tool to be called at all; the rest is the host's to judge.
-    fn read(prefix: &str, raw: Box<RawValue>) -> Result<Self, (Option<String>, String)> {
+    fn read(prefix: &str, raw: &RawValue) -> Result<Self, (Option<String>, String)> {
         #[derive(Deserialize)]
         struct Head<'a> {
             #[serde(borrow)]
@@ -191,7 +201,7 @@ impl Description {
             llm_name: naming::llm_name(prefix, &name),
             name_member: format!("\"name\":{}", Value::from(name.as_str())),
             name,
-            raw,
+            raw: raw.to_owned(),
         })
     }
 }

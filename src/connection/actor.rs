@@ -11,7 +11,7 @@ use super::{
     Command, Connection, Mailbox,
     epoch::{Epoch, Opened, Report, Reporter},
     handshake::Era,
-    lifecycle::{Action, Fact, Lifecycle},
+    lifecycle::{Action, Fact, Lifecycle, State},
     link::Link,
 };
 use crate::{
@@ -158,7 +158,8 @@ impl ActorState {
     /// Publishes the open link: its tools first, then the link, then the status, so that whoever
     /// sees the last has the others.
     fn opened(&mut self, myself: &ActorRef<Message>, epoch: u64, opened: Opened) {
-        if epoch != self.lifecycle.state().epoch() {
+        // A restart, or the end, may have been asked for while it opened.
+        if self.lifecycle.state() != (State::Starting { epoch }) {
             return;
         }
         let Opened { link, agreement, listing, pid } = opened;
@@ -184,7 +185,7 @@ impl ActorState {
         for fault in catalog.faults().iter().filter(|fault| fault.is_collision_of(name)) {
             telemetry::catalog_fault(span, fault);
         }
-        drop(scope.events.send(Event::Catalog { version: catalog.version() }));
+        scope.events.send(|| Event::Catalog { version: catalog.version() });
     }
 
     /// Takes a fact, publishes where that leads, and performs what follows.
@@ -229,9 +230,8 @@ impl ActorState {
         let pending = self.link.as_ref().map_or(0, |link| link.pending());
         telemetry::status_changed(&self.connection.span, from, &status, pending);
         let server = Arc::clone(self.connection.name());
-        let event = Event::Status { server, from, status: Box::new(status) };
-        // Nobody may listen.
-        drop(self.connection.scope.events.send(event));
+        let events = &self.connection.scope.events;
+        events.send(|| Event::Status { server, from, status: Box::new(status) });
     }
 
     fn perform(&mut self, myself: &ActorRef<Message>, action: Action) {
@@ -323,6 +323,9 @@ pub(crate) fn bury(connection: &Connection) {
 }
 
 fn write_final(connection: &Connection, phase: Phase) {
+    if phase == Phase::Stopped {
+        connection.notifications.close();
+    }
     connection.link.store(None);
     connection.status.send_if_modified(|status| {
         let changed = status.phase != phase;

@@ -34,6 +34,17 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Lends the thread's empty frame, and takes it back unless it has grown large.
+fn with_scratch<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    const KEPT: usize = 64 << 10;
+    SCRATCH.with_borrow_mut(|frame| {
+        let result = write(frame);
+        frame.clear();
+        frame.shrink_to(KEPT);
+        result
+    })
+}
+
 /// A call of a tool: a future that is sent when it is first polled.
 ///
 /// # Cancel safety
@@ -142,8 +153,7 @@ impl Call {
         let id = link.next_id();
         let meta = link.meta(timing.idle.is_some());
         let span = telemetry::call_span(&connection.span, tool.id(), id);
-        SCRATCH.with_borrow_mut(|frame| {
-            frame.clear();
+        with_scratch(|frame| {
             frame.reserve(arguments.size_hint());
             let written = wire::request(frame, (id, "tools/call"), meta, |frame| {
                 frame.extend_from_slice(tool.name_member().as_bytes());

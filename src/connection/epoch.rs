@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -69,8 +70,16 @@ struct Running {
     link: Arc<Link>,
     process: Process,
     stderr: Arc<StderrTail>,
-    stdin: Arc<stdio::Stdin>,
+    /// Shared by all clones, so that it can be closed for all of them.
+    stdin: Arc<Mutex<Option<Arc<stdio::Stdin>>>>,
     tools_changed: Arc<Notify>,
+}
+
+impl Running {
+    /// Whether the process has read everything that was written to it.
+    fn has_read_all(&self) -> bool {
+        self.stdin.lock().as_ref().is_some_and(|stdin| stdin.is_drained())
+    }
 }
 
 impl Epoch {
@@ -121,7 +130,7 @@ impl Epoch {
         let Running { process, stdin, .. } = running;
         // At the end of its stdin it may be gone in no time, and nobody knows its children then.
         process.hold_strangers();
-        drop(stdin);
+        *stdin.lock() = None;
         process.stop();
         process.gone().await;
     }
@@ -150,7 +159,7 @@ impl Epoch {
         match handshake::shake(&running.link, roots, self.era, patience).await {
             Ok(agreement) => return Ok((agreement, running)),
             // It ended before it read the probe, so the probe did not end it.
-            Err(HandshakeError::EndedAtProbe(error)) if !running.stdin.is_drained() => {
+            Err(HandshakeError::EndedAtProbe(error)) if !running.has_read_all() => {
                 return Err(error);
             }
             Err(HandshakeError::EndedAtProbe(_)) => self.tear_down(running).await,
@@ -203,7 +212,7 @@ impl Epoch {
             link: Arc::clone(&link),
             process: process.clone(),
             stderr: Arc::clone(&tail),
-            stdin: Arc::clone(&stdin),
+            stdin: Arc::new(Mutex::new(Some(Arc::clone(&stdin)))),
             tools_changed: Arc::new(Notify::new()),
         };
         self.spawn(Arc::clone(&link).write(stdin));

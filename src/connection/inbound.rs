@@ -97,7 +97,7 @@ impl Inbound {
                 }
             }
             "notifications/tools/list_changed" => self.tools_changed.notify_one(),
-            _ => self.connection.notify(|| Notification::Message {
+            _ => self.connection.notifications.send(|| Notification::Message {
                 epoch: self.link.epoch,
                 method: method.into(),
                 params: params.map(|params| Arc::from(params.to_owned())),
@@ -133,9 +133,10 @@ impl Frames for Inbound {
 /// The request that a progress notification is about: our tokens are the ids of our requests.
 fn progress_token(params: &RawValue) -> Option<RequestId> {
     #[derive(Deserialize)]
-    struct Progress {
-        #[serde(rename = "progressToken")]
-        token: RequestId,
+    struct Progress<'a> {
+        #[serde(borrow, rename = "progressToken")]
+        token: &'a RawValue,
     }
-    serde_json::from_str(params.get()).ok().map(|Progress { token }| token)
+    let Progress { token } = serde_json::from_str(params.get()).ok()?;
+    wire::request_id(token.get())
 }

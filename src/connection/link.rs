@@ -182,7 +182,7 @@ impl Link {
         let weight = request.admitted.then_some(request.frame.len());
         let mut state = self.state.lock();
         state.admit(weight, &self.limits)?;
-        let total_at = request.timing.total.map(|limit| now + limit);
+        let total_at = request.timing.total.and_then(|limit| now.checked_add(limit));
         let mut pending = Pending {
             slot: Slot::Waiting(request.waker),
             timing: request.timing,
@@ -235,7 +235,7 @@ impl Link {
         if state.writer_awake {
             return;
         }
-        if small && state.pending.len() <= 1 && self.write_inline(&mut state) {
+        if small && state.calls <= 1 && self.write_inline(&mut state) {
             return;
         }
         state.writer_awake = true;
@@ -442,7 +442,7 @@ impl Pending {
     }
 
     fn extend(&mut self, now: Instant) {
-        let idle_at = self.timing.idle.map(|limit| now + limit);
+        let idle_at = self.timing.idle.and_then(|limit| now.checked_add(limit));
         self.deadline = [idle_at, self.total_at].into_iter().flatten().min();
     }
 }

@@ -1,6 +1,11 @@
 //! Reading a server's list of tools, and keeping it fresh.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashSet, hash_map::RandomState},
+    hash::BuildHasher as _,
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -40,39 +45,43 @@ pub(crate) async fn list_tools(
 ) -> Result<Listing, LinkIsDown> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Page {
-        tools: Vec<Box<RawValue>>,
+    struct Page<'a> {
+        #[serde(borrow)]
+        tools: Vec<&'a RawValue>,
         #[serde(default)]
         next_cursor: Option<String>,
     }
     let (server, prefix) = (connection.name().as_ref(), connection.spec.tool_prefix());
     let limits = &connection.spec.limits;
     let mut listing = Listing::default();
-    let mut seen = HashSet::new();
+    let (mut seen, hasher) = (HashSet::new(), RandomState::new());
     let mut cursor = None;
     for pages in 0.. {
         if pages == limits.max_pages {
             let limit = limits.max_pages;
-            listing.faults.push(CatalogFault::TooManyPages { server: server.to_owned(), limit });
+            listing.fault(CatalogFault::TooManyPages { server: server.to_owned(), limit });
             break;
         }
-        let page = match page(link, timing, cursor.as_deref()).await {
-            Ok(result) => serde_json::from_str::<Page>(result.get()).map_err(|e| e.to_string()),
+        let answer = match page(link, timing, cursor.as_deref()).await {
+            Ok(result) => Ok(result),
             Err(AskError::Lost(loss @ Loss::Down { .. })) => return Err(LinkIsDown(loss)),
             Err(error) => Err(describe(error)),
         };
+        let page = answer.as_ref().map_err(String::clone).and_then(|result| {
+            serde_json::from_str::<Page<'_>>(result.get()).map_err(|error| error.to_string())
+        });
         let page = match page {
             Ok(page) => page,
             Err(reason) => {
                 let server = server.to_owned();
-                listing.faults.push(CatalogFault::ListingFailed { server, pages, reason });
+                listing.fault(CatalogFault::ListingFailed { server, pages, reason });
                 break;
             }
         };
         for tool in page.tools {
-            if listing.tools.len() == limits.max_tools {
+            if listing.listed() == limits.max_tools {
                 let (server, limit) = (server.to_owned(), limits.max_tools);
-                listing.faults.push(CatalogFault::TooManyTools { server, limit });
+                listing.fault(CatalogFault::TooManyTools { server, limit });
                 return Ok(listing);
             }
             listing.add(server, prefix, tool);
@@ -80,9 +89,10 @@ pub(crate) async fn list_tools(
         // A missing cursor ends the list; an empty one is a cursor like any other (MCP 2026-07-28,
         // utilities/pagination).
         let Some(next) = page.next_cursor else { break };
-        if !seen.insert(next.clone()) {
+        // A hash will do: a cursor may be as large as a frame.
+        if !seen.insert(hasher.hash_one(&next)) {
             let (server, pages) = (server.to_owned(), pages + 1);
-            listing.faults.push(CatalogFault::CursorRepeated { server, cursor: next, pages });
+            listing.fault(CatalogFault::CursorRepeated { server, cursor: next, pages });
             break;
         }
         cursor = Some(next);

@@ -75,8 +75,10 @@ impl Outbox {
     pub(crate) fn withdraw(&mut self, id: RequestId) -> bool {
         let Some((place, frame)) = self.position(id) else { return false };
         self.buffers[place].remove(frame);
-        if self.buffers[place].frames.is_empty() {
-            self.buffers.remove(place);
+        let left = if place == 0 { self.written } else { 0 };
+        if self.buffers[place].bytes.len() == left {
+            // Nothing is left of it but what has been written.
+            self.retire(place);
         }
         true
     }
@@ -126,8 +128,15 @@ impl Outbox {
         if self.written < first.bytes.len() {
             return;
         }
-        self.written = 0;
-        if let Some(mut buffer) = self.buffers.pop_front() {
+        self.retire(0);
+    }
+
+    /// Drops a buffer of which nothing is left to be written.
+    fn retire(&mut self, place: usize) {
+        if place == 0 {
+            self.written = 0;
+        }
+        if let Some(mut buffer) = self.buffers.remove(place) {
             self.unasked -= buffer.frames.iter().filter(|mark| mark.request.is_none()).count();
             buffer.frames.clear();
             buffer.bytes.clear();
@@ -229,6 +238,19 @@ mod tests {
         let got = String::from_utf8(sink.got.into_inner()).unwrap();
         assert_eq!(got.len(), 101 * 5);
         assert!(got.starts_with("<000><001><002>") && got.ends_with("<099><new>"), "{got}");
+    }
+
+    #[test]
+    fn withdrawing_all_behind_what_has_left_leaves_nothing_to_write() {
+        let mut outbox = outbox();
+        let sink = Narrow { room: Mutex::new(10), step: 100, ..Narrow::default() };
+        assert!(!outbox.write(&sink).unwrap());
+        assert!((2..100).all(|id| outbox.withdraw(id)));
+        assert!(outbox.is_empty());
+        *sink.room.lock() = 100;
+        outbox.push(Some(100), &mut b"<100>".to_vec());
+        assert!(outbox.write(&sink).unwrap());
+        assert_eq!(*sink.got.lock(), b"<000><001><100>");
     }
 
     #[test]

@@ -41,7 +41,9 @@ pub(crate) fn program(
         return Err(ConnectError::NoDirectory { path: path.clone() });
     }
     let path = variables.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value);
-    let cwd = stdio.cwd.clone().or_else(|| env::current_dir().ok()).unwrap_or_default();
+    // Absolute, for a relative path found from here would be looked up again from there.
+    let cwd = stdio.cwd.as_ref().and_then(|path| std::path::absolute(path).ok());
+    let cwd = cwd.or_else(|| env::current_dir().ok()).unwrap_or_default();
     which::which_in(&stdio.command, path, &cwd).map_err(|_| {
         let command = stdio.command.to_string_lossy().into_owned();
         let searched = if command.contains(std::path::MAIN_SEPARATOR) {

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     census::{Census, ProcessRecord},
+    clock,
     transport::process_table::{self, Held},
 };
 
@@ -77,9 +78,10 @@ impl Process {
     /// Takes hold of the descendants that have left the group, while the kernel still knows them by
     /// their parents: they are killed after the group.
     pub(crate) fn hold_strangers(&self) {
-        // The number of a leader that is reaped may be somebody else's.
-        if !self.exited.is_cancelled() {
-            *self.strangers.lock() = process_table::descendants(self.pid);
+        let leader = !self.exited.is_cancelled();
+        // As long as it has a member, the group's number is nobody else's.
+        if leader || group_exists(self.pid) {
+            *self.strangers.lock() = process_table::strangers(self.pid, leader);
         }
     }
 
@@ -121,12 +123,14 @@ impl Reaper {
     }
 
     async fn go_down_the_ladder(&mut self) {
-        let in_time = |grace| Instant::now() + grace;
         drop(tokio::time::timeout(self.ladder.eof_grace, self.reap()).await);
+        if self.group.is_gone() {
+            return;
+        }
         self.group.signal(Signal::TERM);
-        if !self.ended_by(in_time(self.ladder.term_grace)).await {
+        if !self.ended_by(clock::after(self.ladder.term_grace)).await {
             self.group.signal(Signal::KILL);
-            self.ended_by(in_time(KILL_GRACE)).await;
+            self.ended_by(clock::after(KILL_GRACE)).await;
         }
     }
 
@@ -181,6 +185,13 @@ async fn kill_strangers(mut strangers: Vec<Held>) {
     }
 }
 
+/// Whether a group has a member that is more than a zombie.
+pub(crate) fn group_exists(leader: u32) -> bool {
+    let Some(id) = i32::try_from(leader).ok().and_then(Pid::from_raw) else { return false };
+    test_kill_process_group(id) != Err(Errno::SRCH)
+        && process_table::group_is_alive(id.as_raw_nonzero().get())
+}
+
 /// A process group that is killed when this is dropped, unless it has been seen gone.
 ///
 /// Once seen gone it is never signalled again: the number may be somebody else's by then.
@@ -204,18 +215,19 @@ impl Group {
     }
 
     fn is_gone(&mut self) -> bool {
-        if !self.gone {
-            let left = test_kill_process_group(self.id) != Err(Errno::SRCH);
-            if !left || !process_table::group_is_alive(self.id.as_raw_nonzero().get()) {
-                self.set_gone();
-            }
+        if !self.gone && !group_exists(self.leader()) {
+            self.set_gone();
         }
         self.gone
     }
 
     fn set_gone(&mut self) {
         self.gone = true;
-        self.census.process_gone(self.id.as_raw_nonzero().get().unsigned_abs());
+        self.census.process_gone(self.leader());
+    }
+
+    fn leader(&self) -> u32 {
+        self.id.as_raw_nonzero().get().unsigned_abs()
     }
 }
 

@@ -22,54 +22,82 @@ mod linux {
         /// Kills it; false once it is gone.
         pub(crate) fn kill(&self) -> bool {
             pidfd_send_signal(&self.descriptor, Signal::KILL).is_ok()
-                && group_of(self.pid).is_some_and(|(_, alive)| alive)
+                && Entry::read(self.pid).is_some_and(|entry| entry.alive)
         }
     }
 
-    /// The descendants of a process that left its group (with `setsid`, say), as far as the kernel
-    /// still knows whose they are: those of a parent that died earlier are not among them.
-    pub(crate) fn descendants(pid: u32) -> Vec<Held> {
-        let Ok(leader) = i32::try_from(pid) else { return Vec::new() };
+    /// The descendants of a group that have left it (with `setsid`, say), as far as the kernel still
+    /// knows whose they are: those of a parent that died earlier are not among them.
+    ///
+    /// `leader` says whether the group's leader lives; if it does, its tree is the group's, and the
+    /// whole table need not be read.
+    pub(crate) fn strangers(group: u32, leader: bool) -> Vec<Held> {
+        let Ok(group) = i32::try_from(group) else { return Vec::new() };
+        let mut queue = if leader { vec![group] } else { members(group) };
         let mut found = Vec::new();
-        let mut queue = children(leader);
-        while let Some(pid) = queue.pop() {
-            queue.extend(children(pid));
-            if let Some(held) = Held::open(pid)
-                && group_of(pid).is_some_and(|(group, _)| group != leader)
-            {
-                found.push(held);
+        while let Some(parent) = queue.pop() {
+            for pid in children(parent) {
+                queue.push(pid);
+                // Opened first and looked at then, so that it is the child that is held.
+                let held = Held::open(pid);
+                let is_stranger = |entry: &Entry| entry.parent == parent && entry.group != group;
+                if Entry::read(pid).is_some_and(|entry| is_stranger(&entry)) {
+                    found.extend(held);
+                }
             }
         }
         found
     }
 
+    /// The children of a process: each of its threads has its own list.
     fn children(pid: i32) -> Vec<i32> {
-        let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-        list.unwrap_or_default().split_ascii_whitespace().filter_map(|n| n.parse().ok()).collect()
+        let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+        let lists = threads
+            .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok());
+        lists.flat_map(|list| numbers(&list)).collect()
+    }
+
+    fn numbers(list: &str) -> Vec<i32> {
+        list.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect()
+    }
+
+    /// The live members of a group.
+    fn members(group: i32) -> Vec<i32> {
+        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| {
+            Entry::read(*pid).is_some_and(|entry| entry.group == group && entry.alive)
+        })
+        .collect()
     }
 
     /// Whether a group has a member that is more than a zombie nobody has reaped yet.
     pub(crate) fn group_is_alive(group: i32) -> bool {
-        let Ok(entries) = fs::read_dir("/proc") else { return true };
-        entries
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter_map(group_of)
-            .any(|(of, alive)| of == group && alive)
+        !members(group).is_empty()
     }
 
-    /// The group of a process, and whether it is alive (proc(5), `/proc/pid/stat`).
-    fn group_of(pid: i32) -> Option<(i32, bool)> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in parentheses may hold anything, parentheses and blanks too.
-        let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
-        let alive = !matches!(fields.next()?, "Z" | "X");
-        let group = fields.nth(1)?.parse().ok()?;
-        Some((group, alive))
+    /// What the table says of one process (proc(5), `/proc/pid/stat`).
+    struct Entry {
+        alive: bool,
+        parent: i32,
+        group: i32,
+    }
+
+    impl Entry {
+        fn read(pid: i32) -> Option<Self> {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            // The name in parentheses may hold anything, parentheses and blanks too.
+            let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+            let alive = !matches!(fields.next()?, "Z" | "X");
+            let parent = fields.next()?.parse().ok()?;
+            let group = fields.next()?.parse().ok()?;
+            Some(Self { alive, parent, group })
+        }
     }
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Held, descendants, group_is_alive};
+pub(crate) use linux::{Held, group_is_alive, strangers};
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
@@ -83,7 +111,7 @@ mod elsewhere {
         }
     }
 
-    pub(crate) fn descendants(_: u32) -> Vec<Held> {
+    pub(crate) fn strangers(_: u32, _: bool) -> Vec<Held> {
         Vec::new()
     }
 
@@ -94,4 +122,4 @@ mod elsewhere {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{Held, descendants, group_is_alive};
+pub(crate) use elsewhere::{Held, group_is_alive, strangers};

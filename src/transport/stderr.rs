@@ -78,7 +78,7 @@ pub(crate) async fn drain(
                 break;
             }
         }
-        tokio::task::coop::consume_budget().await;
+        tokio::task::consume_budget().await;
     }
     tail.complete.cancel();
 }

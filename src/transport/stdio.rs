@@ -164,16 +164,15 @@ pub(crate) async fn read(
     frames: &mut impl Frames,
     write_failed: impl Future<Output = Arc<io::Error>> + Send,
 ) -> DownReason {
-    let mut reading = Reading { stdout: &stdout.pipe, lines: Lines::new(max_frame), frames };
+    let mut reading =
+        Reading { stdout: &stdout.pipe, lines: Lines::new(max_frame), frames, bytes: 0 };
     let cause = tokio::select! {
         cause = reading.until_ended() => settle(cause, child.process).await,
-        status = child.process.exit() => {
-            // All that it ever wrote is in the pipe now: its answers still count.
-            while let Step::More = reading.step() {}
-            exit_cause(status)
-        }
+        status = child.process.exit() => exit_cause(status),
         error = write_failed => settle(DownCause::WriteFailed(error), child.process).await,
     };
+    // Answers that it wrote before its end still count.
+    reading.drain().await;
     if child.process.exited.is_cancelled() {
         child.stderr.complete_within(STDERR_FOLLOWS).await;
     }
@@ -198,6 +197,8 @@ struct Reading<'a, F> {
     stdout: &'a pipe::Receiver,
     lines: Lines,
     frames: &'a mut F,
+    /// How many bytes have come in.
+    bytes: u64,
 }
 
 enum Step {
@@ -215,7 +216,16 @@ impl<F: Frames> Reading<'_, F> {
             if let Step::End(cause) = self.step() {
                 return cause;
             }
-            tokio::task::coop::consume_budget().await;
+            tokio::task::consume_budget().await;
+        }
+    }
+
+    /// Reads what the pipe holds now, and no more: others may go on filling it.
+    async fn drain(&mut self) {
+        let held = rustix::io::ioctl_fionread(self.stdout).unwrap_or_default();
+        let end = self.bytes + held;
+        while self.bytes < end && matches!(self.step(), Step::More) {
+            tokio::task::consume_budget().await;
         }
     }
 
@@ -224,7 +234,7 @@ impl<F: Frames> Reading<'_, F> {
         let stdout = self.stdout;
         match self.lines.read(|buffer| stdout.try_read_buf(buffer)) {
             Ok(0) => return Step::End(DownCause::StreamEnded),
-            Ok(_) => {}
+            Ok(count) => self.bytes += count as u64,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.lines.rest();
                 return Step::Dry;

@@ -12,7 +12,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
-use crate::transport::process::group_exists;
+use crate::transport::process_table::group_exists;
 
 /// The books of one runtime.
 #[derive(Debug, Default)]

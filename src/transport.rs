@@ -3,7 +3,7 @@
 pub(crate) mod environment;
 pub(crate) mod lines;
 pub(crate) mod process;
-mod process_table;
+pub(crate) mod process_table;
 pub(crate) mod stderr;
 pub(crate) mod stdio;
 

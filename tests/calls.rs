@@ -112,28 +112,6 @@ fn a_call_that_never_left_is_never_cancelled() {
 }
 
 #[test]
-fn progress_extends_the_idle_limit_and_not_the_total() {
-    world::run(async |world| {
-        let (session, path) = puppet(&world, Limits::default()).await;
-        let idle = Duration::from_secs(1);
-        let report = |times| session.call("a.progress", json!({ "times": times, "ms": 100 }));
-        let began = Instant::now();
-        let output = report(20).idle_timeout(idle).await.unwrap();
-        assert_eq!(output.text(), "done");
-        assert!(began.elapsed() > idle * 2, "{:?}", began.elapsed());
-        let began = Instant::now();
-        let total = Duration::from_millis(1500);
-        let error = report(1000).idle_timeout(idle).total_timeout(total).await.unwrap_err();
-        expect(&error, "timed_out", Delivery::MaybeSent);
-        let CallError::TimedOut { limit, after, .. } = error else { unreachable!() };
-        assert_eq!((limit, after), (CallLimit::Total, total));
-        assert!(began.elapsed() >= total && began.elapsed() < total + LONG);
-        say(&session, "{}").await.unwrap();
-        assert_eq!(cancelled(&path).len(), 1);
-    });
-}
-
-#[test]
 fn limits_of_time_come_from_the_call_or_the_server_or_the_session() {
     world::run(async |world| {
         let options = |ms| CallOptions::default().idle_timeout(Duration::from_millis(ms));

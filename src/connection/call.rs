@@ -152,7 +152,7 @@ impl Call {
         let timing = self.timing(connection);
         let id = link.next_id();
         let meta = link.meta(timing.idle.is_some());
-        let span = telemetry::call_span(&connection.span, tool.id(), id);
+        let span = telemetry::call_span(&link.span, tool.id(), id);
         with_scratch(|frame| {
             frame.reserve(arguments.size_hint());
             let written = wire::request(frame, (id, "tools/call"), meta, |frame| {

@@ -205,7 +205,8 @@ impl Epoch {
                 actor::lose(&connection, number, reason);
             }
         });
-        let link = Arc::new(Link::new(self.number, limits, stdin.clone(), on_down));
+        let link =
+            Arc::new(Link::new(self.number, self.span.clone(), limits, stdin.clone(), on_down));
         let tail = Arc::new(StderrTail::default());
         self.connection.set_stderr(Arc::clone(&tail));
         let running = Running {

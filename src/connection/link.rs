@@ -24,6 +24,7 @@ use parking_lot::{Mutex, MutexGuard};
 use rustc_hash::FxHashMap;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
 use super::{handshake::Era, outbox::Outbox};
 use crate::{
@@ -43,6 +44,7 @@ const UNREAD_ANSWERS: usize = 1024;
 
 pub(crate) struct Link {
     pub(crate) epoch: u64,
+    pub(crate) span: Span,
     limits: Limits,
     ids: AtomicU64,
     state: Mutex<State>,
@@ -129,7 +131,13 @@ pub(crate) struct Request<'a> {
 }
 
 impl Link {
-    pub(crate) fn new(epoch: u64, limits: Limits, sink: Arc<dyn Sink>, on_down: OnDown) -> Self {
+    pub(crate) fn new(
+        epoch: u64,
+        span: Span,
+        limits: Limits,
+        sink: Arc<dyn Sink>,
+        on_down: OnDown,
+    ) -> Self {
         let state = State {
             down: None,
             pending: FxHashMap::default(),
@@ -145,6 +153,7 @@ impl Link {
         };
         Self {
             epoch,
+            span,
             limits,
             ids: AtomicU64::new(1),
             state: Mutex::new(state),

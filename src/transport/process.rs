@@ -9,7 +9,7 @@ use std::{io, process::ExitStatus, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use rustix::{
     io::Errno,
-    process::{Pid, Signal, kill_process_group, test_kill_process_group},
+    process::{Pid, Signal, kill_process_group},
 };
 use tokio::{process::Child, sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     census::{Census, ProcessRecord},
     clock,
-    transport::process_table::{self, Held},
+    transport::process_table::{self, Held, group_exists},
 };
 
 /// How long after `SIGKILL` the kernel may take to end a group.
@@ -183,13 +183,6 @@ async fn kill_strangers(mut strangers: Vec<Held>) {
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-}
-
-/// Whether a group has a member that is more than a zombie.
-pub(crate) fn group_exists(leader: u32) -> bool {
-    let Some(id) = i32::try_from(leader).ok().and_then(Pid::from_raw) else { return false };
-    test_kill_process_group(id) != Err(Errno::SRCH)
-        && process_table::group_is_alive(id.as_raw_nonzero().get())
 }
 
 /// A process group that is killed when this is dropped, unless it has been seen gone.

@@ -1,5 +1,16 @@
 //! What the operating system's process table says, where it can be read.
 
+use rustix::{
+    io::Errno,
+    process::{Pid, test_kill_process_group},
+};
+
+/// Whether a group has a member that is more than a zombie nobody has reaped yet.
+pub(crate) fn group_exists(leader: u32) -> bool {
+    let Some(id) = i32::try_from(leader).ok().and_then(Pid::from_raw) else { return false };
+    test_kill_process_group(id) != Err(Errno::SRCH) && group_is_alive(id.as_raw_nonzero().get())
+}
+
 #[cfg(target_os = "linux")]
 mod linux {
     use std::{fs, os::fd::OwnedFd};
@@ -71,8 +82,8 @@ mod linux {
         .collect()
     }
 
-    /// Whether a group has a member that is more than a zombie nobody has reaped yet.
-    pub(crate) fn group_is_alive(group: i32) -> bool {
+    /// Whether a group has a live member.
+    pub(super) fn group_is_alive(group: i32) -> bool {
         !members(group).is_empty()
     }
 
@@ -97,7 +108,9 @@ mod linux {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Held, group_is_alive, strangers};
+use linux::group_is_alive;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{Held, strangers};
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
@@ -116,10 +129,12 @@ mod elsewhere {
     }
 
     /// The kernel's own answer to `kill(group, 0)` has to do.
-    pub(crate) fn group_is_alive(_: i32) -> bool {
+    pub(super) fn group_is_alive(_: i32) -> bool {
         true
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{Held, group_is_alive, strangers};
+use elsewhere::group_is_alive;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use elsewhere::{Held, strangers};

@@ -224,8 +224,13 @@ impl<F: Frames> Reading<'_, F> {
     async fn drain(&mut self) {
         let held = rustix::io::ioctl_fionread(self.stdout).unwrap_or_default();
         let end = self.bytes + held;
-        while self.bytes < end && matches!(self.step(), Step::More) {
-            tokio::task::consume_budget().await;
+        while self.bytes < end {
+            match self.step() {
+                Step::More => tokio::task::consume_budget().await,
+                // tokio has not heard of it yet; it is there, so this comes at once.
+                Step::Dry => drop(self.stdout.readable().await),
+                Step::End(_) => return,
+            }
         }
     }
 

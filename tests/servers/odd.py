@@ -78,6 +78,12 @@ class DiscoverExits(Server):
         os._exit(3)
 
 
+class ClosesAtProbe(Server):
+    """Closes its stdout at server/discover, and then waits for the end of its stdin."""
+    def on_server_discover(self, id, params):
+        os.close(1)
+
+
 class CounterOffer(Server):
     """Offers a revision that nobody speaks."""
     version = "1999-01-01"

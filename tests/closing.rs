@@ -103,3 +103,23 @@ fn closing_twice_at_once_waits_for_the_same_end() {
         close().await;
     });
 }
+
+#[test]
+fn events_and_notifications_end_with_the_session_while_its_handles_are_held() {
+    world::run(async |world| {
+        let session = world.open([quick("a", world.echo())]).await;
+        let server = session.server("a").unwrap();
+        let (mut events, mut notifications) = (session.events(), server.notifications());
+        session.close().await;
+        let end = async {
+            while events.next().await.is_some() {}
+            while notifications.next().await.is_some() {}
+        };
+        timeout(LONG, end).await.expect("a feed goes on");
+        let late = async {
+            assert!(session.events().next().await.is_none());
+            assert!(server.notifications().next().await.is_none());
+        };
+        timeout(LONG, late).await.expect("a feed goes on");
+    });
+}

@@ -6,8 +6,11 @@ mod world;
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
-    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
-    path::PathBuf,
+    os::unix::{
+        ffi::{OsStrExt as _, OsStringExt as _},
+        fs::PermissionsExt as _,
+    },
+    path::{Path, PathBuf},
 };
 
 use callboard::{ServerSpec, Session};
@@ -138,6 +141,29 @@ fn a_command_is_looked_up_on_the_path_of_the_child() {
         let error = session.server("a").unwrap().status().last_error.unwrap().to_string();
         let path = std::env::var("PATH").unwrap();
         assert!(error.contains("a-server") && error.contains(&path), "{error}");
+    });
+}
+
+/// A path from here to there: both lead through the root.
+fn from_here(there: &Path) -> PathBuf {
+    let up =
+        std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect::<PathBuf>();
+    up.join(there.strip_prefix("/").unwrap())
+}
+
+#[test]
+fn a_relative_command_is_looked_up_from_a_relative_working_directory() {
+    world::run(async |world| {
+        let script = world.folder().join("x.sh");
+        let line = format!("#!/bin/sh\nexec {} --echo-child\n", world::echo_server().display());
+        std::fs::write(&script, line).unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = from_here(&world.folder().canonicalize().unwrap());
+        assert!(folder.is_relative() && folder.is_dir(), "{}", folder.display());
+        for cwd in [folder.as_path(), world.folder()] {
+            world.open_one(world.stdio("./x.sh").cwd(cwd)).await;
+        }
+        world.open_one(world.stdio(folder.join("x.sh"))).await;
     });
 }
 

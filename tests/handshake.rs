@@ -274,3 +274,16 @@ fn every_request_on_a_modern_link_says_in_meta_what_it_needs() {
         assert!(!seen.iter().any(|one| one == "notifications/initialized"), "{seen:?}");
     });
 }
+
+#[test]
+fn a_server_that_ended_its_stdout_at_the_probe_is_told_the_end_before_the_next_starts() {
+    world::run(async |world| {
+        ready(&world, world.odd("closes-at-probe"), SOON).await;
+        let events = world::log(&world.log_path());
+        let kinds = ["start", "method", "eof"];
+        let kind = |event: &Value| kinds.into_iter().find(|kind| event.get(kind).is_some());
+        let told: Vec<_> = events.iter().take(5).map(|event| kind(event).unwrap()).collect();
+        assert_eq!(told, ["start", "method", "eof", "start", "method"], "{events:?}");
+        assert_eq!(events[4]["method"], "initialize");
+    });
+}

@@ -243,3 +243,45 @@ fn whoever_lost_a_call_does_not_see_the_lost_link_as_ready() {
         }
     });
 }
+
+/// Calls to a stopped server that fill its pipe to the byte, at the end of a frame: those behind it
+/// have not left, and there is nothing to write once they are withdrawn.
+#[test]
+fn calls_that_are_withdrawn_behind_a_full_pipe_leave_the_link_alone() {
+    const PAGE: usize = 4096;
+    world::run(async |world| {
+        let session = world.open_one(world.odd("server")).await;
+        session.call("a.echo", ()).await.unwrap();
+        let last = world::log(&world.log_path()).pop().unwrap();
+        let next = last["id"].as_u64().unwrap() + 1;
+        world::signal(pid(&session, "a"), Signal::STOP);
+        let exactly_a_page = |id: u64| {
+            let params = json!({ "name": "echo", "arguments": { "text": "" },
+                                 "_meta": { "progressToken": id } });
+            let frame = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call",
+                                "params": params });
+            let text = "x".repeat(PAGE - frame.to_string().len() - "\n".len());
+            session.call("a.echo", json!({ "text": text }))
+        };
+        // Two pipes full.
+        let mut calls: Vec<_> = (next..next + 32).map(|id| Box::pin(exactly_a_page(id))).collect();
+        for call in &mut calls {
+            tokio::select! { biased; _ = call => {} () = std::future::ready(()) => {} }
+        }
+        let behind = session.call("a.echo", ()).total_timeout(Duration::from_millis(200)).await;
+        assert_eq!(behind.unwrap_err().delivery(), Delivery::NotSent, "the pipe is full");
+        let first = calls.remove(0);
+        drop(calls);
+        let after = start(&session, "a.echo");
+        world::signal(pid(&session, "a"), Signal::CONT);
+        assert!(first.await.unwrap().text().starts_with("xxx"));
+        after.await.unwrap().unwrap();
+        let status = session.server("a").unwrap().status();
+        assert!(status.is_ready() && status.epoch == 1, "{status:?}");
+        let arrived = world::log(&world.log_path());
+        let text =
+            |one: &serde_json::Value| one["params"]["arguments"]["text"].as_str().map(str::len);
+        let pages = arrived.iter().filter(|one| text(one).is_some_and(|length| length > 1000));
+        assert!(pages.count() < 32, "some of them never left");
+    });
+}

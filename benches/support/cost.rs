@@ -41,10 +41,10 @@ async fn timed<T>(work: impl Future<Output = T>) -> (T, f64, f64) {
     (output, started.elapsed().as_secs_f64(), spent.as_secs_f64())
 }
 
-/// Bytes of this process in memory; `statm` counts them in batches and may be megabytes off.
+/// Bytes of heap and stacks in memory. Code is not counted: its pages are read once, not per server.
 fn resident() -> f64 {
     let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").expect("the memory in use");
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:"));
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"));
     let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
     let kibibytes: f64 = number.and_then(|number| number.trim().parse().ok()).expect("a number");
     kibibytes * 1024.0

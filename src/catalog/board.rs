@@ -1,6 +1,6 @@
 //! Where a session's servers put up their lists, and calls read the merged catalog.
 
-use std::sync::{Arc, Weak};
+use std::{collections::hash_map::Entry, sync::Arc};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -15,14 +15,14 @@ use crate::connection::Connection;
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     catalog: ArcSwap<Catalog>,
-    lists: Mutex<Vec<Option<Posted>>>,
+    /// One for each server, in the order of their declaration.
+    lists: Mutex<Vec<Posted>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default, Clone)]
 struct Posted {
-    listing: Listing,
-    // The connection holds the session's scope and with it this board.
-    connection: Weak<Connection>,
+    tools: Vec<Tool>,
+    faults: Vec<CatalogFault>,
 }
 
 impl Board {
@@ -38,17 +38,17 @@ impl Board {
 
     /// Puts up a server's list; returns the new catalog. A list that broke off does not replace
     /// the tools of one that did not: it only adds its fault.
-    pub(crate) fn post(&self, connection: &Arc<Connection>, mut listing: Listing) -> Arc<Catalog> {
+    pub(crate) fn post(&self, connection: &Arc<Connection>, listing: Listing) -> Arc<Catalog> {
         let mut lists = self.lists.lock();
         if lists.len() <= connection.place {
-            lists.resize_with(connection.place + 1, || None);
+            lists.resize(connection.place + 1, Posted::default());
         }
-        if let Some(before) = &lists[connection.place]
-            && listing.broke_off()
-        {
-            listing.tools.clone_from(&before.listing.tools);
+        let posted = &mut lists[connection.place];
+        if !listing.broke_off() || posted.tools.is_empty() {
+            let tools = listing.tools.into_iter();
+            posted.tools = tools.map(|tool| Tool::new(tool, Arc::clone(connection))).collect();
         }
-        lists[connection.place] = Some(Posted { listing, connection: Arc::downgrade(connection) });
+        posted.faults = listing.faults;
         let catalog = Arc::new(merge(self.catalog.load().version + 1, &lists));
         self.catalog.store(Arc::clone(&catalog));
         catalog
@@ -63,14 +63,14 @@ impl Board {
     }
 }
 
-fn merge(version: u64, lists: &[Option<Posted>]) -> Catalog {
+fn merge(version: u64, lists: &[Posted]) -> Catalog {
+    let count = lists.iter().map(|posted| posted.tools.len()).sum();
     let mut catalog = Catalog { version, ..Catalog::default() };
-    for Posted { listing, connection } in lists.iter().flatten() {
-        let Some(connection) = connection.upgrade() else { continue };
-        catalog.faults.extend(listing.faults.iter().cloned());
-        for described in &listing.tools {
-            catalog.add(Tool::new(Arc::clone(described), Arc::clone(&connection)));
-        }
+    catalog.tools.reserve(count);
+    catalog.routes.reserve(count);
+    for Posted { tools, faults } in lists {
+        catalog.faults.extend(faults.iter().cloned());
+        tools.iter().for_each(|tool| catalog.add(tool.clone()));
     }
     catalog.withdraw_ambiguous();
     catalog
@@ -78,18 +78,20 @@ fn merge(version: u64, lists: &[Option<Posted>]) -> Catalog {
 
 impl Catalog {
     fn add(&mut self, tool: Tool) {
-        let id = Arc::clone(tool.shared_id());
-        let route = match self.routes.remove(&id) {
-            None => Route::To(tool.clone()),
-            Some(Route::To(first)) => {
-                let (a, b) = (first.connection().name(), tool.connection().name());
-                let servers = (a.to_string(), b.to_string());
-                self.faults.push(CatalogFault::Collision { tool: id.to_string(), servers });
-                Route::Ambiguous(Arc::clone(a), Arc::clone(b))
+        match self.routes.entry(Arc::clone(tool.shared_id())) {
+            Entry::Vacant(entry) => {
+                entry.insert(Route::To(tool.clone()));
             }
-            Some(ambiguous) => ambiguous,
-        };
-        self.routes.insert(id, route);
+            Entry::Occupied(mut entry) => {
+                if let Route::To(first) = entry.get() {
+                    let (a, b) = (first.connection().name(), tool.connection().name());
+                    let (id, servers) = (tool.id().to_owned(), (a.to_string(), b.to_string()));
+                    let ambiguous = Route::Ambiguous(Arc::clone(a), Arc::clone(b));
+                    self.faults.push(CatalogFault::Collision { tool: id, servers });
+                    entry.insert(ambiguous);
+                }
+            }
+        }
         self.tools.push(tool);
     }
 

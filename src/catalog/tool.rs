@@ -19,7 +19,7 @@ pub struct Tool {
 
 #[derive(Debug)]
 struct Inner {
-    described: Arc<Description>,
+    described: Description,
     connection: Arc<Connection>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Description {
 }
 
 impl Tool {
-    pub(super) fn new(described: Arc<Description>, connection: Arc<Connection>) -> Self {
+    pub(super) fn new(described: Description, connection: Arc<Connection>) -> Self {
         Self { inner: Arc::new(Inner { described, connection }) }
     }
 
@@ -117,9 +117,9 @@ impl Tool {
 }
 
 /// What one server lists, with what was wrong with it.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 pub(crate) struct Listing {
-    pub(crate) tools: Vec<Arc<Description>>,
+    pub(crate) tools: Vec<Description>,
     pub(crate) faults: Vec<CatalogFault>,
     seen: HashSet<String>,
     listed: usize,
@@ -131,7 +131,7 @@ impl Listing {
         self.listed += 1;
         match Description::read(prefix, raw) {
             Ok(described) if self.seen.insert(described.name.clone()) => {
-                self.tools.push(Arc::new(described));
+                self.tools.push(described);
             }
             Ok(described) => self.leave_out(server, &described.name, "its name stands twice"),
             Err((name, reason)) => {

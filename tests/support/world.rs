@@ -64,6 +64,40 @@ pub(crate) fn run<F: Future<Output = ()>>(test: impl FnOnce(std::sync::Arc<World
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// As [`run`], on an async runtime with one thread, within this time.
+pub(crate) fn run_on_one_thread<F: Future<Output = ()>>(
+    limit: Duration,
+    test: impl FnOnce(std::sync::Arc<World>) -> F + Send + 'static,
+) {
+    run(async |outer| {
+        let work = move || {
+            let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            tokio.block_on(async {
+                let world = std::sync::Arc::new(World::within(&outer, Runtime::start().await));
+                let runtime = world.runtime.clone();
+                test(world).await;
+                runtime.shutdown().await;
+                let report = runtime.leak_report();
+                assert!(report.is_empty(), "left after shutdown: {report}");
+            });
+        };
+        watched(limit, work).await;
+    });
+}
+
+/// Does what might hang in a thread of its own, and fails if it does.
+pub(crate) async fn watched(limit: Duration, work: impl FnOnce() + Send + 'static) {
+    let (done, ended) = tokio::sync::oneshot::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        // Dropped at the end of the work, and with a panic too.
+        let _done = done;
+        work();
+    });
+    let ended = tokio::time::timeout(limit, ended).await;
+    assert!(ended.is_ok(), "it hangs: nothing for {limit:?}");
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
 /// Kills what a failed test leaves behind, so that it is seen once and harms no other.
 struct Sweep(String);
 

@@ -16,7 +16,7 @@ pub struct Status {
     pub restarts: u64,
     /// When the phase began.
     pub since: SystemTime,
-    /// The process id of the server, while it has a process.
+    /// The process id of the server, while it is Ready.
     pub pid: Option<u32>,
     /// The revision of MCP spoken on the link, once it is Ready.
     pub protocol_version: Option<String>,

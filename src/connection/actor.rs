@@ -166,13 +166,17 @@ impl ActorState {
         self.era = Some(agreement.era);
         self.post(listing);
         self.link = Some(Arc::clone(&link));
-        self.connection.link.store(Some(link));
+        self.connection.link.store(Some(Arc::clone(&link)));
         self.connection.status.send_if_modified(|status| {
             status.pid = Some(pid);
             status.protocol_version = Some(agreement.version);
             false
         });
         self.take(myself, Fact::Opened { epoch }, None);
+        // One that went down before it was Ready told nobody; its `WentDown` is on its way.
+        if let Some(reason) = link.down_reason() {
+            lose(&self.connection, epoch, &reason);
+        }
     }
 
     fn post(&self, listing: Listing) {

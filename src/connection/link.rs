@@ -354,6 +354,11 @@ impl Link {
         self.down.cancel();
     }
 
+    /// Why the link is down, if it is.
+    pub(crate) fn down_reason(&self) -> Option<Arc<DownReason>> {
+        self.state.lock().down.clone()
+    }
+
     /// Resolves once the link is down and its pending requests have failed.
     pub(crate) async fn down(&self) -> Arc<DownReason> {
         self.down.cancelled().await;

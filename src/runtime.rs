@@ -136,6 +136,9 @@ impl Runtime {
         let arguments = Arguments { scope: Arc::clone(&scope), connections: connections.clone() };
         // A shutdown that comes in between waits for this, too.
         let _opening = self.inner.undertakers.tracker().token();
+        if self.inner.sessions.lock().is_none() {
+            return Err(OpenError::RuntimeClosed);
+        }
         let port =
             self.inner.supervisor.open(arguments).await.map_err(|_| OpenError::RuntimeClosed)?;
         let open = OpenSession { port, ended: CancellationToken::new() };

@@ -20,7 +20,7 @@
 use tracing::{Level, Span, debug, error, info, warn};
 
 use crate::{
-    error::{CallError, headline},
+    error::{CallError, ServerError, headline},
     output::Output,
     status::{Phase, Status},
 };
@@ -94,15 +94,21 @@ pub(crate) fn call_ended(span: &Span, outcome: &Result<Output, CallError>) {
     }
 }
 
-pub(crate) fn status_changed(span: &Span, from: Phase, status: &Status, pending: usize) {
+/// `error` is what this change came of, and not what an earlier one did.
+pub(crate) fn status_changed(
+    span: &Span,
+    (from, status): (Phase, &Status),
+    error: Option<&ServerError>,
+    pending: usize,
+) {
     let (to, epoch, restarts) = (status.phase.as_str(), status.epoch, status.restarts);
     let from = from.as_str();
-    match (&status.last_error, status.phase) {
-        (Some(error), Phase::BackingOff | Phase::Failed) => warn!(
+    match error {
+        Some(error) => warn!(
             target: STATUS, parent: span, from, to, reason = headline(error), epoch, pending,
             restarts, "status changed"
         ),
-        _ => info!(
+        None => info!(
             target: STATUS, parent: span, from, to, epoch, pending, restarts, "status changed"
         ),
     }

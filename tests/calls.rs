@@ -11,10 +11,7 @@ use callboard::{
 };
 use rustix::process::Signal;
 use serde_json::{Value, json, value::RawValue};
-use tokio::{
-    task::{JoinHandle, JoinSet},
-    time::Instant,
-};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use world::{World, await_status, eventually, log};
 

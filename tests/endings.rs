@@ -12,6 +12,8 @@ use world::{World, await_status};
 
 /// "At once", on a machine that does other things too.
 const AT_ONCE: Duration = Duration::from_secs(2);
+/// For a Python server to start eight processes, the first of which take all the cores.
+const START: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_millis(300);
 /// Both steps of the ladder, what the kernel may take after the last, and air.
 const BOUND: Duration = Duration::from_millis(3600);
@@ -28,8 +30,7 @@ async fn flooded(world: Arc<World>, setsid: bool) {
     let began = Instant::now();
     let call = session.call("a.flood", json!({ "writers": 8, "setsid": setsid }));
     let error = timeout(LONG, call).await.unwrap().unwrap_err();
-    // From the moment of the call, so it holds the time that eight processes take to start.
-    assert!(began.elapsed() < AT_ONCE * 2, "{:?}", began.elapsed());
+    assert!(began.elapsed() < AT_ONCE + START, "{:?}", began.elapsed());
     assert_eq!(error.kind(), "transport_down", "{error}");
     assert!(error.to_string().contains("exited with code 0"), "{error}");
     assert!(!server.status().is_ready(), "{:?}", server.status());

@@ -10,7 +10,7 @@ use std::{
         ffi::{OsStrExt as _, OsStringExt as _},
         fs::PermissionsExt as _,
     },
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use callboard::{ServerSpec, Session};
@@ -144,26 +144,31 @@ fn a_command_is_looked_up_on_the_path_of_the_child() {
     });
 }
 
-/// A path from here to there: both lead through the root.
-fn from_here(there: &Path) -> PathBuf {
-    let up =
-        std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect::<PathBuf>();
-    up.join(there.strip_prefix("/").unwrap())
+/// A folder of the world, and a relative path to it from here that leads nowhere from there.
+fn folder_from_here(world: &World) -> (PathBuf, PathBuf) {
+    let here = std::env::current_dir().unwrap();
+    let depth = here.components().count();
+    let folder = world.folder().join("deep/".repeat(depth));
+    std::fs::create_dir_all(&folder).unwrap();
+    let folder = folder.canonicalize().unwrap();
+    let up: PathBuf = here.components().skip(1).map(|_| "..").collect();
+    let relative = up.join(folder.strip_prefix("/").unwrap());
+    assert!(relative.is_dir() && !folder.join(&relative).exists(), "{}", relative.display());
+    (folder, relative)
 }
 
 #[test]
 fn a_relative_command_is_looked_up_from_a_relative_working_directory() {
     world::run(async |world| {
-        let script = world.folder().join("x.sh");
+        let (folder, relative) = folder_from_here(&world);
+        let script = folder.join("x.sh");
         let line = format!("#!/bin/sh\nexec {} --echo-child\n", world::echo_server().display());
         std::fs::write(&script, line).unwrap();
         std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let folder = from_here(&world.folder().canonicalize().unwrap());
-        assert!(folder.is_relative() && folder.is_dir(), "{}", folder.display());
-        for cwd in [folder.as_path(), world.folder()] {
+        for cwd in [&relative, &folder] {
             world.open_one(world.stdio("./x.sh").cwd(cwd)).await;
         }
-        world.open_one(world.stdio(folder.join("x.sh"))).await;
+        world.open_one(world.stdio(relative.join("x.sh"))).await;
     });
 }
 

@@ -210,12 +210,13 @@ impl ActorState {
     fn publish(&self, from: Phase, error: Option<ServerError>) {
         let state = self.lifecycle.state();
         let to = state.phase();
-        let published = self.connection.status.send_if_modified(|status| {
+        let mut published = None;
+        self.connection.status.send_if_modified(|status| {
             let epoch = state.epoch();
             status.restarts += u64::from(epoch > status.epoch && epoch > 1);
             status.epoch = epoch;
-            if let Some(error) = error {
-                status.last_error = Some(error);
+            if let Some(error) = &error {
+                status.last_error = Some(error.clone());
             }
             if status.phase != to {
                 (status.phase, status.since) = (to, SystemTime::now());
@@ -223,16 +224,19 @@ impl ActorState {
             if to != Phase::Ready {
                 (status.pid, status.protocol_version) = (None, None);
             }
+            // Taken here, for a moment later it may be written again.
+            published = (to != from).then(|| status.clone());
             to != from
         });
-        if published {
-            self.tell_of(from, self.connection.status());
+        if let Some(status) = published {
+            self.tell_of(from, status, error.as_ref());
         }
     }
 
-    fn tell_of(&self, from: Phase, status: Status) {
-        let pending = self.link.as_ref().map_or(0, |link| link.pending());
-        telemetry::status_changed(&self.connection.span, from, &status, pending);
+    fn tell_of(&self, from: Phase, status: Status, error: Option<&ServerError>) {
+        let link = self.link.as_ref().filter(|link| link.epoch == status.epoch);
+        let pending = link.map_or(0, |link| link.pending());
+        telemetry::status_changed(&self.connection.span, (from, &status), error, pending);
         let server = Arc::clone(self.connection.name());
         let events = &self.connection.scope.events;
         events.send(|| Event::Status { server, from, status: Box::new(status) });

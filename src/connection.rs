@@ -2,15 +2,15 @@
 //! link from its process to nothing left, [`link`] routes what goes over it.
 
 pub(crate) mod actor;
-pub(crate) mod ask;
+mod ask;
 pub(crate) mod call;
-pub(crate) mod epoch;
-pub(crate) mod handshake;
-pub(crate) mod inbound;
-pub(crate) mod lifecycle;
-pub(crate) mod link;
-pub(crate) mod listing;
-pub(crate) mod outbox;
+mod epoch;
+mod handshake;
+mod inbound;
+mod lifecycle;
+mod link;
+mod listing;
+mod outbox;
 
 use std::sync::{
     Arc,
@@ -65,19 +65,13 @@ pub(crate) struct SessionScope {
     pub(crate) span: Span,
 }
 
-/// The way to a connection's actor, which stays nameless here.
-pub(crate) struct Mailbox(pub(crate) Box<dyn Fn(Command) + Send + Sync>);
+/// Asks a connection's actor, which stays nameless here, for a restart.
+struct Mailbox(Box<dyn Fn() + Send + Sync>);
 
 impl std::fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Mailbox")
     }
-}
-
-/// What a handle may ask of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Command {
-    Restart,
 }
 
 impl Connection {

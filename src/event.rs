@@ -31,11 +31,12 @@ impl<T> Default for Feed<T> {
 impl<T: Clone> Feed<T> {
     /// Hands an item to those who listen; nobody may.
     pub(crate) fn send(&self, item: impl FnOnce() -> T) {
-        if let FeedState::Heard(sender) = &*self.0.lock()
-            && sender.receiver_count() > 0
-        {
-            drop(sender.send(item()));
-        }
+        // Whom it wakes is none of this lock's business.
+        let sender = match &*self.0.lock() {
+            FeedState::Heard(sender) if sender.receiver_count() > 0 => sender.clone(),
+            FeedState::Unheard | FeedState::Heard(_) | FeedState::Ended => return,
+        };
+        drop(sender.send(item()));
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<T> {
@@ -53,7 +54,8 @@ impl<T: Clone> Feed<T> {
 
     /// Ends it: whoever listens gets what is left, and then the end.
     pub(crate) fn close(&self) {
-        *self.0.lock() = FeedState::Ended;
+        let ended = std::mem::replace(&mut *self.0.lock(), FeedState::Ended);
+        drop(ended);
     }
 }
 

@@ -19,7 +19,6 @@ mod output;
 mod status;
 
 // What runs.
-mod clock;
 mod connection;
 mod scope;
 mod session_actor;

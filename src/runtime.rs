@@ -99,7 +99,7 @@ impl Runtime {
     /// Closes every session, and returns when nothing of the runtime is left. No session can be
     /// opened after it.
     ///
-    /// Bounded by the longest ladder of a server: five seconds at the defaults.
+    /// Bounded by the longest ladder of a server: six seconds at the defaults.
     ///
     /// # Cancel safety
     ///

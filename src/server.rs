@@ -35,6 +35,9 @@ impl Server {
     }
 
     /// Where its connection stands, now and at each change of its phase.
+    ///
+    /// What `borrow` returns is not to be held: as long as it is, the status cannot change, and
+    /// calls that a lost link fails wait for it.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Status> {
         self.connection.watch()
@@ -54,15 +57,18 @@ impl Server {
         let mut status = self.watch();
         let decided =
             |status: &Status| matches!(status.phase, Phase::Ready | Phase::Failed | Phase::Stopped);
-        // The sender lives in the connection that this handle holds.
-        drop(status.wait_for(decided).await);
-        let status = self.status();
-        if status.is_ready() { Ok(()) } else { Err(status.last_error) }
+        match status.wait_for(decided).await {
+            Ok(status) if status.is_ready() => Ok(()),
+            Ok(status) => Err(status.last_error.clone()),
+            // The sender lives in the connection that this handle holds.
+            Err(_) => Err(self.status().last_error),
+        }
     }
 
     /// Stops the server and starts it again, from whatever phase, also after it was given up.
     /// Outstanding calls fail as `transport_down`. Returns at once; [`ready`](Self::ready) and
-    /// [`watch`](Self::watch) tell how it goes. A closed session stays closed.
+    /// [`watch`](Self::watch) tell how it goes; a server that is just starting may become Ready once
+    /// more before it is stopped. A closed session stays closed.
     pub fn restart(&self) {
         actor::restart(&self.connection);
     }

@@ -138,7 +138,8 @@ impl Session {
     /// The server of this name.
     #[must_use]
     pub fn server(&self, name: &str) -> Option<Server> {
-        self.servers().into_iter().find(|server| server.name() == name)
+        let found = self.inner.connections.iter().find(|one| one.name().as_ref() == name);
+        found.cloned().map(Server::new)
     }
 
     /// The servers, in the order of their declaration.
@@ -170,7 +171,7 @@ impl Session {
     /// Ends the session: outstanding calls fail as `session_closed`, every server is stopped, and
     /// this returns when no process, no task and no descriptor of the session is left.
     ///
-    /// Bounded by the longest ladder of a server: five seconds at the defaults. Calling it again
+    /// Bounded by the longest ladder of a server: six seconds at the defaults. Calling it again
     /// waits for the same end.
     ///
     /// # Cancel safety
@@ -189,8 +190,13 @@ impl Session {
             };
             let limit = connection.spec.init_timeout.saturating_add(REASON_GRACE);
             let left = limit.saturating_sub(began.elapsed());
-            drop(tokio::time::timeout(left, wait_for(connection.watch(), decided)).await);
-            let status = connection.status();
+            let mut watch = connection.watch();
+            let waited = tokio::time::timeout(left, watch.wait_for(decided)).await;
+            // One that was Ready and is lost again is not a failure to open.
+            let status = match waited {
+                Ok(Ok(status)) => status.clone(),
+                Ok(Err(_)) | Err(_) => connection.status(),
+            };
             if !status.is_ready() {
                 let server = connection.name().to_string();
                 failures.push(RequiredFailure { server, error: status.last_error });

@@ -74,7 +74,7 @@ pub(crate) fn call_span(link: &Span, tool: &str, id: u64) -> Span {
     span
 }
 
-pub(crate) fn call_ended(span: &Span, outcome: &Result<Output, CallError>) {
+pub(crate) fn call_ended(span: &Span, outcome: Result<&Output, &CallError>) {
     if span.is_disabled() {
         return;
     }
@@ -103,13 +103,15 @@ pub(crate) fn status_changed(
 ) {
     let (to, epoch, restarts) = (status.phase.as_str(), status.epoch, status.restarts);
     let from = from.as_str();
+    let reason = error.map(headline);
     match error {
-        Some(error) => warn!(
-            target: STATUS, parent: span, from, to, reason = headline(error), epoch, pending,
-            restarts, "status changed"
+        Some(error) if !error.was_asked_for() => warn!(
+            target: STATUS, parent: span, from, to, reason, epoch, pending, restarts,
+            "status changed"
         ),
-        None => info!(
-            target: STATUS, parent: span, from, to, epoch, pending, restarts, "status changed"
+        Some(_) | None => info!(
+            target: STATUS, parent: span, from, to, reason, epoch, pending, restarts,
+            "status changed"
         ),
     }
 }

@@ -8,14 +8,14 @@ pub(crate) mod stderr;
 pub(crate) mod stdio;
 
 use std::{
-    io::{self, IoSlice},
+    io,
     task::{Context, Poll},
 };
 
 /// Where the bytes of a link go.
 pub(crate) trait Sink: Send + Sync + 'static {
     /// Writes what can be written without waiting, or fails with `WouldBlock`.
-    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
 
     /// Is told that a frame is larger than what usually fits at once.
     fn expect_large(&self) {}

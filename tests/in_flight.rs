@@ -3,11 +3,16 @@
 #[path = "support/world.rs"]
 mod world;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Waker},
+    time::Duration,
+};
 
 use callboard::{
-    Backoff, CallError, Delivery, DownCause, DownReason, Limits, Output, RestartPolicy, ServerSpec,
-    Session, Stdio,
+    Backoff, Call, CallError, Delivery, DownCause, DownReason, Limits, Output, RestartPolicy,
+    ServerSpec, Session, Stdio,
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -30,7 +35,13 @@ fn quick(name: &str, stdio: Stdio) -> ServerSpec {
 }
 
 fn start(session: &Session, id: &str) -> JoinHandle<Outcome> {
-    let call = session.call(id, ());
+    sent(session.call(id, ()))
+}
+
+/// Sends a call here and now, and waits for it in a task.
+fn sent(mut call: Call) -> JoinHandle<Outcome> {
+    let mut nobody = Context::from_waker(Waker::noop());
+    assert!(Pin::new(&mut call).poll(&mut nobody).is_pending());
     tokio::spawn(call)
 }
 
@@ -158,8 +169,7 @@ fn a_server_that_closes_its_stdin_is_lost_at_the_first_write() {
 
 async fn killed_while_another_holds_its_pipes(world: &World, stdio: Stdio, tool: &str) {
     let session = world.open([quick("a", stdio)]).await;
-    let call = session.call(format!("a.{tool}"), json!({ "ms": 600_000 }));
-    let call = tokio::spawn(call);
+    let call = sent(session.call(format!("a.{tool}"), json!({ "ms": 600_000 })));
     let both = || world.processes().len() == 2;
     eventually(START, "server and grandchild live", both).await;
     let before = world.processes();

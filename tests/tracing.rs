@@ -104,7 +104,8 @@ fn every_change_of_a_status_is_one_event_in_the_span_of_its_connection() {
         assert!(changes.iter().all(|one| one.parent == Some(*connection)));
         let reasons: Vec<_> = changes.iter().map(|one| one.get("reason")).collect();
         assert!(reasons[2].contains("signal 9"), "{reasons:?}");
-        assert_eq!(reasons.iter().filter(|reason| !reason.is_empty()).count(), 1, "{reasons:?}");
+        assert!(reasons[5].contains("asked for a restart"), "{reasons:?}");
+        assert_eq!(reasons.iter().filter(|reason| !reason.is_empty()).count(), 2, "{reasons:?}");
     });
 }
 

@@ -47,8 +47,11 @@ impl Board {
         if !listing.broke_off() || posted.tools.is_empty() {
             let tools = listing.tools.into_iter();
             posted.tools = tools.map(|tool| Tool::new(tool, Arc::clone(connection))).collect();
+            posted.faults = listing.faults;
+        } else {
+            posted.faults.retain(|fault| !matches!(fault, CatalogFault::ListingFailed { .. }));
+            posted.faults.extend(listing.faults);
         }
-        posted.faults = listing.faults;
         let catalog = Arc::new(merge(self.catalog.load().version + 1, &lists));
         self.catalog.store(Arc::clone(&catalog));
         catalog

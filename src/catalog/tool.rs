@@ -129,27 +129,21 @@ impl Listing {
     /// Takes one tool of a page, or quarantines it.
     pub(crate) fn add(&mut self, server: &str, prefix: &str, raw: &RawValue) {
         self.listed += 1;
-        match Description::read(prefix, raw) {
+        let (name, reason) = match Description::read(prefix, raw) {
             Ok(described) if self.seen.insert(described.name.clone()) => {
-                self.tools.push(described);
+                return self.tools.push(described);
             }
-            Ok(described) => self.leave_out(server, &described.name, "its name stands twice"),
-            Err((name, reason)) => {
-                let tool =
-                    name.map_or(format!("number {}", self.listed), |name| format!("{name:?}"));
-                self.fault(CatalogFault::BadTool { server: server.to_owned(), tool, reason });
-            }
-        }
+            Ok(twice) => (Some(twice.name), "its name stands twice".to_owned()),
+            Err(fault) => fault,
+        };
+        let tool =
+            name.map_or_else(|| format!("number {}", self.listed), |name| format!("{name:?}"));
+        self.fault(CatalogFault::BadTool { server: server.to_owned(), tool, reason });
     }
 
     /// Whether a page could not be had.
     pub(crate) fn broke_off(&self) -> bool {
         matches!(self.faults.last(), Some(CatalogFault::ListingFailed { .. }))
-    }
-
-    fn leave_out(&mut self, server: &str, name: &str, reason: &str) {
-        let (server, tool, reason) = (server.to_owned(), format!("{name:?}"), reason.to_owned());
-        self.fault(CatalogFault::BadTool { server, tool, reason });
     }
 
     /// How many tools were listed, good and bad.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Command, Connection, Mailbox,
+    Connection, Mailbox,
     epoch::{Epoch, Opened, Report, Reporter},
     handshake::Era,
     lifecycle::{Action, Fact, Lifecycle, State},
@@ -39,7 +39,7 @@ pub(crate) struct ActorState {
     /// The latest link that was open.
     link: Option<Arc<Link>>,
     /// Ends the current epoch, also when this actor dies without a word.
-    epoch: Option<(CancellationToken, DropGuard)>,
+    epoch: Option<DropGuard>,
     counted: Option<Counted>,
 }
 
@@ -67,9 +67,7 @@ impl Actor for ConnectionActor {
         Arguments { connection, after_crash }: Arguments,
     ) -> Result<ActorState, ActorProcessingErr> {
         let commands = myself.clone();
-        let mailbox = Mailbox(Box::new(move |command| match command {
-            Command::Restart => tell(&commands, Message::Restart),
-        }));
+        let mailbox = Mailbox(Box::new(move || tell(&commands, Message::Restart)));
         connection.mailbox.store(Some(Arc::new(mailbox)));
         let lifecycle = Lifecycle::new(connection.spec.restart.clone());
         let mut state = ActorState {
@@ -95,7 +93,7 @@ impl Actor for ConnectionActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Start => state.take(&myself, Fact::StartAsked, None),
-            Message::Restart => state.take(&myself, Fact::RestartAsked, None),
+            Message::Restart => state.restart(&myself),
             Message::Stop => state.take(&myself, Fact::StopAsked, None),
             Message::Slept { epoch } => state.take(&myself, Fact::Slept { epoch }, None),
             Message::Report(report) => state.report(&myself, report),
@@ -133,6 +131,12 @@ impl ActorState {
             }
             tell(&actor, Message::Report(Report::Gone { epoch }));
         });
+    }
+
+    fn restart(&mut self, myself: &ActorRef<Message>) {
+        let ready = self.lifecycle.state().phase() == Phase::Ready;
+        let reason = || ServerError::Down(Arc::new(DownReason::new(DownCause::Restarted)));
+        self.take(myself, Fact::RestartAsked, ready.then(reason));
     }
 
     fn report(&mut self, myself: &ActorRef<Message>, report: Report) {
@@ -245,7 +249,7 @@ impl ActorState {
     fn perform(&mut self, myself: &ActorRef<Message>, action: Action) {
         match action {
             Action::Open { epoch } => self.open(myself, epoch),
-            Action::Close { epoch: _ } => self.close(),
+            Action::Close => self.close(),
             Action::Sleep { epoch, attempt } => self.sleep(myself, epoch, attempt),
             Action::Finish => myself.stop(None),
         }
@@ -254,7 +258,7 @@ impl ActorState {
     fn open(&mut self, myself: &ActorRef<Message>, number: u64) {
         let connection = Arc::clone(&self.connection);
         let stop = connection.scope.tasks.token().child_token();
-        self.epoch = Some((stop.clone(), stop.clone().drop_guard()));
+        self.epoch = Some(stop.clone().drop_guard());
         let span = telemetry::link_span(&connection.span, number);
         let actor = myself.clone();
         let report: Reporter = Arc::new(move |report| tell(&actor, Message::Report(report)));
@@ -269,13 +273,13 @@ impl ActorState {
 
     /// Ends the current epoch: callers first, then the process.
     fn close(&mut self) {
-        let Some((stop, _)) = &self.epoch else { return };
+        let Some(stop) = self.epoch.take() else { return };
         let stopping = self.lifecycle.state().phase() == Phase::Stopping;
         let cause = if stopping { DownCause::SessionClosed } else { DownCause::Restarted };
         if let Some(link) = self.link.take() {
             link.go_down(DownReason::new(cause));
         }
-        stop.cancel();
+        drop(stop);
     }
 
     fn sleep(&self, myself: &ActorRef<Message>, epoch: u64, attempt: u32) {
@@ -316,7 +320,7 @@ pub(crate) fn restart(connection: &Connection) {
         }
         settled
     });
-    (mailbox.0)(Command::Restart);
+    (mailbox.0)();
 }
 
 /// Writes that a connection is given up whose actors die of a defect again and again.

@@ -38,6 +38,8 @@ thread_local! {
 fn with_scratch<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     const KEPT: usize = 64 << 10;
     SCRATCH.with_borrow_mut(|frame| {
+        // A panic may have left half a frame here.
+        frame.clear();
         let result = write(frame);
         frame.clear();
         frame.shrink_to(KEPT);
@@ -166,12 +168,14 @@ impl Call {
             })?;
             let (admitted, cancellable, waker) = (true, true, Some(waker.clone()));
             let request = Request { id, frame, timing, admitted, cancellable, waker };
-            match link.send(request) {
-                Ok(reply) => Ok((reply, span)),
+            let error = match link.send(request) {
+                Ok(reply) => return Ok((reply, span)),
                 // It went down in the moment before, and this call has not been part of it.
-                Err(Loss::Down { reason, .. }) => Err(not_ready_for(connection, Some(reason))),
-                Err(loss) => Err(lost(tool, link.epoch, loss)),
-            }
+                Err(Loss::Down { reason, .. }) => not_ready_for(connection, Some(reason)),
+                Err(loss) => lost(tool, link.epoch, loss),
+            };
+            telemetry::call_ended(&span, Err(&error));
+            Err(error)
         })
     }
 
@@ -191,13 +195,15 @@ impl Call {
 
     /// Ends a call that its token cancelled.
     fn cancel(&mut self) -> CallError {
-        let (tool, delivery) = match std::mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Waiting { tool, reply, .. } => (tool, reply.cancel()),
-            Stage::Declared { tool, .. } => (tool, Delivery::NotSent),
+        let (tool, span, delivery) = match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Waiting { tool, reply, span } => (tool, span, reply.cancel()),
+            Stage::Declared { tool, .. } => (tool, Span::none(), Delivery::NotSent),
             Stage::Refused(error) => return *error,
             Stage::Ended => return CallError::SessionClosed { delivery: Delivery::MaybeSent },
         };
-        CallError::Cancelled { tool: tool.id().to_owned(), delivery }
+        let error = CallError::Cancelled { tool: tool.id().to_owned(), delivery };
+        telemetry::call_ended(&span, Err(&error));
+        error
     }
 }
 
@@ -217,7 +223,7 @@ impl Future for Call {
         let Stage::Waiting { tool, reply, span } = &mut self.stage else { return Poll::Pending };
         let outcome = ready!(Pin::new(&mut *reply).poll(cx));
         let outcome = conclude(tool, reply.link(), outcome);
-        telemetry::call_ended(span, &outcome);
+        telemetry::call_ended(span, outcome.as_ref());
         self.stage = Stage::Ended;
         Poll::Ready(outcome)
     }

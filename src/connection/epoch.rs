@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Span;
 
 use super::{
     Connection, actor,
     handshake::{self, Agreement, Era, HandshakeError},
     inbound::Inbound,
-    link::{Link, Loss, Timing},
+    link::{Link, Timing},
     listing::{self, LinkIsDown},
 };
 use crate::{
@@ -30,7 +30,8 @@ use crate::{
 /// How long, at most, a server is asked nothing but `server/discover` while it is silent.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// What became of an epoch; reported in this order, each at most once, `Gone` always.
+/// What became of an epoch: reported in this order, each at most once but `Listed`, which comes
+/// whenever the tools have changed after `Opened`. `Gone` always comes.
 #[derive(Debug)]
 pub(crate) enum Report {
     Opened { epoch: u64, opened: Opened },
@@ -73,6 +74,15 @@ struct Running {
     /// Shared by all clones, so that it can be closed for all of them.
     stdin: Arc<Mutex<Option<Arc<stdio::Stdin>>>>,
     tools_changed: Arc<Notify>,
+    /// Has the process stopped when the last clone is gone, whatever became of its owner.
+    _stop: Arc<DropGuard>,
+}
+
+impl Drop for Epoch {
+    /// On every way out, for without this report nothing would ever follow.
+    fn drop(&mut self) {
+        (self.report)(Report::Gone { epoch: self.number });
+    }
 }
 
 impl Running {
@@ -109,7 +119,6 @@ impl Epoch {
         if let Some(running) = running {
             self.tear_down(running).await;
         }
-        (self.report)(Report::Gone { epoch });
     }
 
     /// Reports the open link, and waits until it is down or is to end.
@@ -178,13 +187,18 @@ impl Epoch {
         agreement: &Agreement,
     ) -> Result<Listing, ConnectError> {
         let Some(tools) = &agreement.capabilities.tools else { return Ok(Listing::default()) };
-        let connection = Arc::clone(&self.connection);
-        let listing = listing::list_tools(&connection, &running.link, Timing::default()).await;
-        let listing = listing.map_err(|LinkIsDown(loss)| lost(loss, Stage::Listing))?;
-        let changed = Arc::clone(&running.tools_changed);
-        if tools.list_changed {
-            self.spawn(listing::listen(Arc::clone(&running.link), Arc::clone(&changed)));
+        let (connection, changed) =
+            (Arc::clone(&self.connection), Arc::clone(&running.tools_changed));
+        if tools.list_changed && agreement.era == Era::Modern {
+            // Before the list is asked for, so that no change falls in between.
+            let subscribed = CancellationToken::new();
+            let link = Arc::clone(&running.link);
+            self.spawn(listing::listen(link, Arc::clone(&changed), subscribed.clone()));
+            subscribed.cancelled().await;
         }
+        let listing = listing::list_tools(&connection, &running.link, Timing::default()).await;
+        let ended = |LinkIsDown(reason)| ConnectError::Ended { stage: Stage::Listing, reason };
+        let listing = listing.map_err(ended)?;
         let (report, epoch) = (Arc::clone(&self.report), self.number);
         let post = move |listing| report(Report::Listed { epoch, listing });
         self.spawn(listing::keep_fresh(connection, Arc::clone(&running.link), changed, post));
@@ -215,6 +229,7 @@ impl Epoch {
             stderr: Arc::clone(&tail),
             stdin: Arc::new(Mutex::new(Some(Arc::clone(&stdin)))),
             tools_changed: Arc::new(Notify::new()),
+            _stop: Arc::new(process.stop_guard()),
         };
         self.spawn(Arc::clone(&link).write(stdin));
         self.spawn(Arc::clone(&link).clock());
@@ -265,17 +280,5 @@ struct DownOnDrop<'a>(&'a Link);
 impl Drop for DownOnDrop<'_> {
     fn drop(&mut self) {
         self.0.go_down(DownReason::new(DownCause::Internal));
-    }
-}
-
-fn lost(loss: Loss, stage: Stage) -> ConnectError {
-    match loss {
-        Loss::Down { reason, .. } => ConnectError::Ended { stage, reason },
-        Loss::TimedOut { after, .. } => {
-            ConnectError::TimedOut { stage, after, stderr_tail: Vec::new() }
-        }
-        Loss::TooManyCalls | Loss::TooManyBytes => {
-            ConnectError::InvalidAnswer { stage, detail: "the link is full".to_owned() }
-        }
     }
 }

@@ -77,8 +77,8 @@ pub(crate) enum Fact {
 pub(crate) enum Action {
     /// Open the link of this epoch.
     Open { epoch: u64 },
-    /// End the link of this epoch and stop its process; `Gone` follows.
-    Close { epoch: u64 },
+    /// End the current link and stop its process; `Gone` follows.
+    Close,
     /// Report `Slept` after the delay for this attempt (from 0).
     Sleep { epoch: u64, attempt: u32 },
     /// Nothing more will happen: the actor may end.
@@ -155,7 +155,7 @@ impl Lifecycle {
             State::Idle => self.open(),
             State::Starting { epoch } | State::Ready { epoch } => {
                 self.state = State::BackingOff { epoch, asleep: false, gone: false };
-                vec![Action::Close { epoch }]
+                vec![Action::Close]
             }
             State::BackingOff { epoch, gone, .. } | State::Failed { epoch, gone } => {
                 self.wait(epoch, false, gone)
@@ -171,7 +171,7 @@ impl Lifecycle {
             | State::BackingOff { epoch, gone: false, .. }
             | State::Failed { epoch, gone: false } => {
                 self.state = State::Stopping { epoch };
-                vec![Action::Close { epoch }]
+                vec![Action::Close]
             }
             State::Idle
             | State::BackingOff { gone: true, .. }

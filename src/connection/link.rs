@@ -299,8 +299,8 @@ impl Link {
                 self.tell_cancelled(state, id, (delivery, cancellable), reason);
                 delivery
             }
-            Some(Pending { slot: Slot::Settled(Ok(_)), .. }) => Delivery::Answered,
-            Some(_) | None => Delivery::MaybeSent,
+            Some(Pending { slot: Slot::Settled(outcome), .. }) => delivery_of(&outcome),
+            None => Delivery::MaybeSent,
         }
     }
 
@@ -383,6 +383,14 @@ impl Link {
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+fn delivery_of(outcome: &Outcome) -> Delivery {
+    match outcome {
+        Ok(_) => Delivery::Answered,
+        Err(Loss::Down { delivery, .. } | Loss::TimedOut { delivery, .. }) => *delivery,
+        Err(Loss::TooManyCalls | Loss::TooManyBytes) => Delivery::NotSent,
     }
 }
 

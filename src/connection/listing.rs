@@ -2,23 +2,26 @@
 
 use std::{
     collections::{HashSet, hash_map::RandomState},
+    future::poll_fn,
     hash::BuildHasher as _,
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Connection,
     ask::{AskError, ask},
-    handshake::Era,
     link::{Link, Loss, Timing},
 };
 use crate::{
     catalog::{CatalogFault, Listing},
+    error::DownReason,
     wire::RawResult,
 };
 
@@ -33,7 +36,7 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why a listing says nothing: the link is down.
-pub(crate) struct LinkIsDown(pub(crate) Loss);
+pub(crate) struct LinkIsDown(pub(crate) Arc<DownReason>);
 
 /// Reads all pages of `tools/list`, or as many as make sense.
 ///
@@ -64,7 +67,7 @@ pub(crate) async fn list_tools(
         }
         let answer = match page(link, timing, cursor.as_deref()).await {
             Ok(result) => Ok(result),
-            Err(AskError::Lost(loss @ Loss::Down { .. })) => return Err(LinkIsDown(loss)),
+            Err(AskError::Lost(Loss::Down { reason, .. })) => return Err(LinkIsDown(reason)),
             Err(error) => Err(describe(error)),
         };
         let page = answer.as_ref().map_err(String::clone).and_then(|result| {
@@ -161,17 +164,28 @@ async fn debounce(changed: &Notify) {
 
 /// The task that asks a modern server to tell about changes of its tools (MCP 2026-07-28,
 /// basic/patterns/subscriptions): there, nobody is told unasked. Ends with the link.
-pub(crate) async fn listen(link: Arc<Link>, tools_changed: Arc<Notify>) {
-    if link.era() != Some(Era::Modern) {
-        return;
-    }
+///
+/// `subscribed` fires once the question is on its way, or will not be.
+pub(crate) async fn listen(
+    link: Arc<Link>,
+    tools_changed: Arc<Notify>,
+    subscribed: CancellationToken,
+) {
+    let _subscribed = subscribed.clone().drop_guard();
     let subscribe = async {
         loop {
-            let ended = ask(&link, "subscriptions/listen", Timing::default(), |frame| {
+            let question = ask(&link, "subscriptions/listen", Timing::default(), |frame| {
                 frame.extend_from_slice(br#""notifications":{"toolsListChanged":true}"#);
                 Ok(())
-            })
-            .await;
+            });
+            let mut question = std::pin::pin!(question);
+            // It is queued by the first poll.
+            let first = poll_fn(|cx| Poll::Ready(question.as_mut().poll(cx))).await;
+            subscribed.cancel();
+            let ended = match first {
+                Poll::Ready(ended) => ended,
+                Poll::Pending => question.await,
+            };
             // A server that refuses will refuse again; one that ended it may have missed a change.
             let Ok(_graceful) = ended else { return };
             tokio::time::sleep(LISTEN_AGAIN).await;

@@ -1,9 +1,6 @@
 //! Frames on their way out, and what is known of each: waiting, or begun.
 
-use std::{
-    collections::VecDeque,
-    io::{self, IoSlice},
-};
+use std::{collections::VecDeque, io};
 
 use crate::{transport::Sink, wire::RequestId};
 
@@ -111,7 +108,7 @@ impl Outbox {
             sink.expect_large();
         }
         while let Some(first) = self.buffers.front() {
-            match sink.try_write(&[IoSlice::new(&first.bytes[self.written..])]) {
+            match sink.try_write(&first.bytes[self.written..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => self.advance(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -184,8 +181,7 @@ mod tests {
     }
 
     impl Sink for Narrow {
-        fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        fn try_write(&self, all: &[u8]) -> io::Result<usize> {
             let mut room = self.room.lock();
             let count = all.len().min(*room).min(self.step);
             if count == 0 {

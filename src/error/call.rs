@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::value::RawValue;
 
-use super::{DownReason, ServerError};
+use super::{DownReason, ServerError, headline};
 
 /// What is known about whether a request left us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -213,6 +213,6 @@ struct Because<'a>(&'a Option<ServerError>);
 
 impl fmt::Display for Because<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_ref().map_or(Ok(()), |error| write!(f, " ({error})"))
+        self.0.as_ref().map_or(Ok(()), |error| write!(f, " ({})", headline(error)))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{DownReason, SpecError, write_stderr};
+use super::{DownCause, DownReason, SpecError, write_stderr};
 
 /// How far a start had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub enum ConnectError {
         reason: Arc<DownReason>,
     },
     /// The server was not ready within its init timeout.
-    #[error("no answer during {stage} within {after:?}{}: {hint}", Tail(.stderr_tail), hint = timeout_hint(.stage))]
+    #[error("no answer during {stage} within {after:?}: {hint}{}", Tail(.stderr_tail), hint = timeout_hint(.stage))]
     TimedOut {
         /// How far it had come.
         stage: Stage,
@@ -142,6 +142,13 @@ pub enum ServerError {
     /// The last link ended.
     #[error(transparent)]
     Down(Arc<DownReason>),
+}
+
+impl ServerError {
+    /// Whether the host itself asked for it.
+    pub(crate) fn was_asked_for(&self) -> bool {
+        matches!(self, Self::Down(reason) if matches!(reason.kind(), DownCause::Restarted))
+    }
 }
 
 /// One required server that did not become ready.

@@ -60,7 +60,7 @@ impl Lines {
     /// One large line that is all there is needs no copy.
     fn take_single(&mut self, each: &mut impl FnMut(Cow<'_, [u8]>)) -> Result<bool, LineTooLong> {
         let length = self.buffer.len();
-        if length < HANDED_OVER || length > self.limit + 1 {
+        if length < HANDED_OVER || length - 1 > self.limit {
             return Ok(false);
         }
         if memchr::memchr(b'\n', &self.buffer[self.searched..]) != Some(length - 1 - self.searched)

@@ -12,11 +12,10 @@ use rustix::{
     process::{Pid, Signal, kill_process_group},
 };
 use tokio::{process::Child, sync::watch, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     census::{Census, ProcessRecord},
-    clock,
     transport::process_table::{self, Held, group_exists},
 };
 
@@ -81,13 +80,19 @@ impl Process {
         let leader = !self.exited.is_cancelled();
         // As long as it has a member, the group's number is nobody else's.
         if leader || group_exists(self.pid) {
-            *self.strangers.lock() = process_table::strangers(self.pid, leader);
+            let found = process_table::strangers(self.pid, leader);
+            self.strangers.lock().extend(found);
         }
     }
 
     /// Has the group stopped by the ladder. Its stdin should be closed by then.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
+    }
+
+    /// Has the group stopped when it is dropped.
+    pub(crate) fn stop_guard(&self) -> DropGuard {
+        self.stop.clone().drop_guard()
     }
 
     /// Resolves once nothing of the group is left.
@@ -128,9 +133,9 @@ impl Reaper {
             return;
         }
         self.group.signal(Signal::TERM);
-        if !self.ended_by(clock::after(self.ladder.term_grace)).await {
+        if !self.ended_by(deadline_after(self.ladder.term_grace)).await {
             self.group.signal(Signal::KILL);
-            self.ended_by(clock::after(KILL_GRACE)).await;
+            self.ended_by(deadline_after(KILL_GRACE)).await;
         }
     }
 
@@ -163,7 +168,7 @@ impl Reaper {
 }
 
 impl Drop for Reaper {
-    /// Where the async runtime goes down, nobody has taken hold of the strangers.
+    /// Where the async runtime goes down, strangers may not have been held yet.
     fn drop(&mut self) {
         if !self.group.gone {
             self.process.hold_strangers();
@@ -171,6 +176,13 @@ impl Drop for Reaper {
             self.process.strangers.lock().retain(Held::kill);
         }
     }
+}
+
+/// The end of a grace that begins now; one that no clock can show never ends.
+fn deadline_after(grace: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    let now = Instant::now();
+    now.checked_add(grace).unwrap_or_else(|| now + NEVER)
 }
 
 /// Kills what left the group before it was stopped.

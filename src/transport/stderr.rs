@@ -48,8 +48,8 @@ impl StderrTail {
     }
 }
 
-/// The task that drains a child's stderr: until its end, until all is read that was written before
-/// the child `exited`, or, where a stranger holds it open, until the group is `gone`.
+/// The task that drains a child's stderr: until its end or, where a stranger holds it open, until the
+/// group is `gone`. The tail is complete once what was written before the child `exited` is read.
 pub(crate) async fn drain(
     stream: Stream,
     tail: std::sync::Arc<StderrTail>,

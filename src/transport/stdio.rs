@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    io::{self, IoSlice, PipeReader, PipeWriter},
+    io::{self, PipeReader, PipeWriter},
     os::{fd::OwnedFd, unix::process::ExitStatusExt as _},
     process::ExitStatus,
     sync::Arc,
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long the end of the stream waits for the exit status that explains it. Callers wait as long,
-/// so it is short; only a server that lives on without its stdout makes them wait all of it.
+/// so it is short; only a server that lives on without its stdout or stdin makes them wait all of it.
 const EXIT_FOLLOWS: Duration = Duration::from_millis(25);
 
 /// How long an exit waits for the last words on stderr.
@@ -54,8 +54,8 @@ pub(crate) struct Stream {
 }
 
 impl Sink for Stdin {
-    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.pipe.try_write_vectored(slices)
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.pipe.try_write(bytes)
     }
 
     fn expect_large(&self) {
@@ -167,12 +167,17 @@ pub(crate) async fn read(
     let mut reading =
         Reading { stdout: &stdout.pipe, lines: Lines::new(max_frame), frames, bytes: 0 };
     let cause = tokio::select! {
+        biased;
         cause = reading.until_ended() => settle(cause, child.process).await,
         status = child.process.exit() => exit_cause(status),
         error = write_failed => settle(DownCause::WriteFailed(error), child.process).await,
+        // A leader that not even SIGKILL ends has no status to tell.
+        () = child.process.gone() => DownCause::StreamEnded,
     };
-    // Answers that it wrote before its end still count.
-    reading.drain().await;
+    // Answers that it wrote before its end still count; behind a frame too large there are none.
+    if !matches!(cause, DownCause::FrameTooLarge { .. }) {
+        reading.drain().await;
+    }
     if child.process.exited.is_cancelled() {
         child.stderr.complete_within(STDERR_FOLLOWS).await;
     }

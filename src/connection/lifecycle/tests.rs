@@ -28,9 +28,7 @@ fn expected(state: State, fact: Fact) -> (State, Vec<Action>) {
         (Idle, StartAsked | RestartAsked) => (Starting { epoch: 1 }, vec![Open { epoch: 1 }]),
         (Idle, StopAsked) => (Stopped { epoch: 0 }, vec![Finish]),
 
-        (Starting { .. } | Ready { .. }, RestartAsked) => {
-            (backing_off(false, false), vec![Close { epoch: 3 }])
-        }
+        (Starting { .. } | Ready { .. }, RestartAsked) => (backing_off(false, false), vec![Close]),
         (BackingOff { gone: true, .. } | Failed { gone: true, .. }, RestartAsked) => opens,
         (BackingOff { gone: false, .. } | Failed { gone: false, .. }, RestartAsked) => {
             (backing_off(false, false), vec![])
@@ -42,7 +40,7 @@ fn expected(state: State, fact: Fact) -> (State, Vec<Action>) {
             | BackingOff { gone: false, .. }
             | Failed { gone: false, .. },
             StopAsked,
-        ) => (Stopping { epoch: 3 }, vec![Close { epoch: 3 }]),
+        ) => (Stopping { epoch: 3 }, vec![Close]),
         (BackingOff { gone: true, .. } | Failed { gone: true, .. }, StopAsked) => {
             (Stopped { epoch: 3 }, vec![Finish])
         }

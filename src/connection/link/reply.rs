@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use super::{Link, Loss, Outcome, Slot};
@@ -45,27 +45,52 @@ impl Future for Reply {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
-        let outcome = match self.link.state.lock().pending.entry(self.id) {
-            Entry::Occupied(mut entry) => match &mut entry.get_mut().slot {
-                Slot::Waiting(waker) => {
-                    if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-                        *waker = Some(cx.waker().clone());
-                    }
-                    return Poll::Pending;
+        let mut waker = None;
+        loop {
+            match self.look(cx, &mut waker) {
+                Look::Settled(outcome) => {
+                    self.taken = true;
+                    return Poll::Ready(outcome);
                 }
-                Slot::Settled(_) => Some(entry.remove().slot),
-            },
-            Entry::Vacant(_) => None,
-        };
-        self.taken = true;
-        Poll::Ready(match outcome {
-            Some(Slot::Settled(outcome)) => outcome,
-            // Nobody but this takes it out of the table.
-            Some(Slot::Waiting(_)) | None => {
-                let reason = Arc::new(DownReason::new(DownCause::Internal));
-                Err(Loss::Down { reason, delivery: Delivery::MaybeSent })
+                Look::Waits => return Poll::Pending,
+                // Cloned out here, for a waker is foreign code, and the lock is not for that.
+                Look::NeedsWaker => waker = Some(cx.waker().clone()),
             }
-        })
+        }
+    }
+}
+
+/// What a look at the table found.
+enum Look {
+    Settled(Outcome),
+    Waits,
+    NeedsWaker,
+}
+
+impl Reply {
+    /// Looks once, and puts a waker in where there is a better one.
+    fn look(&self, cx: &Context<'_>, new: &mut Option<Waker>) -> Look {
+        let mut state = self.link.state.lock();
+        let Entry::Occupied(mut entry) = state.pending.entry(self.id) else {
+            // Nobody but this takes it out of the table.
+            let reason = Arc::new(DownReason::new(DownCause::Internal));
+            return Look::Settled(Err(Loss::Down { reason, delivery: Delivery::MaybeSent }));
+        };
+        if let Slot::Waiting(waker) = &mut entry.get_mut().slot {
+            if waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                return Look::Waits;
+            }
+            if new.is_none() {
+                return Look::NeedsWaker;
+            }
+            // The old one stays in `new`, to be dropped by the caller without the lock.
+            std::mem::swap(waker, new);
+            return Look::Waits;
+        }
+        match entry.remove().slot {
+            Slot::Settled(outcome) => Look::Settled(outcome),
+            Slot::Waiting(_) => Look::NeedsWaker,
+        }
     }
 }
 

@@ -64,6 +64,8 @@ struct State {
     /// Why the link is down; once set, nothing is inserted or queued any more.
     down: Option<Arc<DownReason>>,
     pending: FxHashMap<RequestId, Pending>,
+    /// How many of these are our own requests; a subscription may stay as long as the link.
+    own: usize,
     calls: usize,
     bytes: usize,
     outbox: Outbox,
@@ -88,6 +90,7 @@ struct Pending {
     /// Its share of the byte budget; none for our own requests, which are not admitted by count.
     weight: Option<usize>,
     cancellable: bool,
+    own: bool,
 }
 
 /// Where a request meets its outcome. A slot in the table, and not a channel: it needs no memory and
@@ -141,6 +144,7 @@ impl Link {
         let state = State {
             down: None,
             pending: FxHashMap::default(),
+            own: 0,
             calls: 0,
             bytes: 0,
             outbox: Outbox::default(),
@@ -199,7 +203,9 @@ impl Link {
             total_at,
             weight,
             cancellable: request.cancellable,
+            own: !request.admitted,
         };
+        state.own += usize::from(pending.own);
         pending.extend(now);
         let alarm_moved = state.set_alarm(pending.deadline);
         state.pending.insert(request.id, pending);
@@ -244,7 +250,9 @@ impl Link {
         if state.writer_awake {
             return;
         }
-        if small && state.calls <= 1 && self.write_inline(&mut state) {
+        // Others that have their answer, and have not looked yet, will ask again in a moment.
+        let alone = state.pending.len() - state.own <= 1;
+        if small && alone && self.write_inline(&mut state) {
             return;
         }
         state.writer_awake = true;
@@ -427,6 +435,7 @@ impl State {
     /// Takes a request out of the table, with its permit if it still has one.
     fn take(&mut self, id: RequestId) -> Option<Pending> {
         let mut pending = self.pending.remove(&id)?;
+        self.own -= usize::from(pending.own);
         self.release(pending.weight.take());
         Some(pending)
     }

@@ -69,6 +69,7 @@ enum Look {
 
 impl Reply {
     /// Looks once, and puts a waker in where there is a better one.
+    #[inline]
     fn look(&self, cx: &Context<'_>, new: &mut Option<Waker>) -> Look {
         let mut state = self.link.state.lock();
         let Entry::Occupied(mut entry) = state.pending.entry(self.id) else {
@@ -87,7 +88,9 @@ impl Reply {
             std::mem::swap(waker, new);
             return Look::Waits;
         }
-        match entry.remove().slot {
+        let pending = entry.remove();
+        state.own -= usize::from(pending.own);
+        match pending.slot {
             Slot::Settled(outcome) => Look::Settled(outcome),
             Slot::Waiting(_) => Look::NeedsWaker,
         }

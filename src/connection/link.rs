@@ -8,6 +8,7 @@
 
 mod clock;
 mod reply;
+mod state;
 mod writer;
 
 use std::{
@@ -21,12 +22,11 @@ use std::{
 };
 
 use parking_lot::{Mutex, MutexGuard};
-use rustc_hash::FxHashMap;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use super::{handshake::Era, outbox::Outbox};
+use super::handshake::Era;
 use crate::{
     error::{CallLimit, Delivery, DownCause, DownReason},
     policy::Limits,
@@ -35,6 +35,7 @@ use crate::{
 };
 
 pub(crate) use reply::Reply;
+use state::{Pending, Slot, State, delivery_of};
 
 /// A frame of this size or more is not written inline, while others wait for the lock.
 const INLINE_BYTES: usize = 16 << 10;
@@ -59,46 +60,6 @@ pub(crate) struct Link {
 
 /// Is told that the link is down before those are who wait on it.
 pub(crate) type OnDown = Box<dyn Fn(&Arc<DownReason>) + Send + Sync>;
-
-struct State {
-    /// Why the link is down; once set, nothing is inserted or queued any more.
-    down: Option<Arc<DownReason>>,
-    pending: FxHashMap<RequestId, Pending>,
-    /// How many of these are our own requests; a subscription may stay as long as the link.
-    own: usize,
-    calls: usize,
-    bytes: usize,
-    outbox: Outbox,
-    /// Whether the writer task has been woken for what the outbox holds.
-    writer_awake: bool,
-    /// Whether the writer has frames in its hands, of which it is not known whether they left.
-    writing: bool,
-    sink: Option<Arc<dyn Sink>>,
-    write_error: Option<Arc<io::Error>>,
-    /// How many requests failed when the link went down.
-    lost: usize,
-    /// When the clock task looks next; no deadline lies before it.
-    alarm: Option<Instant>,
-}
-
-struct Pending {
-    slot: Slot,
-    timing: Timing,
-    /// When it is given up, by whichever limit comes first; none once it is settled.
-    deadline: Option<Instant>,
-    total_at: Option<Instant>,
-    /// Its share of the byte budget; none for our own requests, which are not admitted by count.
-    weight: Option<usize>,
-    cancellable: bool,
-    own: bool,
-}
-
-/// Where a request meets its outcome. A slot in the table, and not a channel: it needs no memory and
-/// no atomics of its own, and whether it is settled is decided under the same lock as all else.
-enum Slot {
-    Waiting(Option<Waker>),
-    Settled(Outcome),
-}
 
 /// What a request ends with: the frame of its answer, or why there is none.
 pub(crate) type Outcome = Result<Vec<u8>, Loss>;
@@ -141,20 +102,7 @@ impl Link {
         sink: Arc<dyn Sink>,
         on_down: OnDown,
     ) -> Self {
-        let state = State {
-            down: None,
-            pending: FxHashMap::default(),
-            own: 0,
-            calls: 0,
-            bytes: 0,
-            outbox: Outbox::default(),
-            writer_awake: false,
-            writing: false,
-            sink: Some(sink),
-            write_error: None,
-            lost: 0,
-            alarm: None,
-        };
+        let state = State::new(sink);
         Self {
             epoch,
             span,
@@ -391,89 +339,5 @@ impl Link {
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").field("epoch", &self.epoch).finish_non_exhaustive()
-    }
-}
-
-fn delivery_of(outcome: &Outcome) -> Delivery {
-    match outcome {
-        Ok(_) => Delivery::Answered,
-        Err(Loss::Down { delivery, .. } | Loss::TimedOut { delivery, .. }) => *delivery,
-        Err(Loss::TooManyCalls | Loss::TooManyBytes) => Delivery::NotSent,
-    }
-}
-
-impl State {
-    fn admit(&mut self, weight: Option<usize>, limits: &Limits) -> Result<(), Loss> {
-        if let Some(reason) = &self.down {
-            let reason = Arc::clone(reason);
-            return Err(Loss::Down { reason, delivery: Delivery::NotSent });
-        }
-        let Some(weight) = weight else { return Ok(()) };
-        if self.calls >= limits.max_calls {
-            return Err(Loss::TooManyCalls);
-        }
-        if self.bytes + weight > limits.max_call_bytes {
-            return Err(Loss::TooManyBytes);
-        }
-        self.calls += 1;
-        self.bytes += weight;
-        Ok(())
-    }
-
-    /// Gives a request that waits its outcome, and back whom to wake.
-    fn settle(&mut self, id: RequestId, outcome: Outcome) -> Option<Option<Waker>> {
-        let pending = self.pending.get_mut(&id)?;
-        let Slot::Waiting(waker) = &mut pending.slot else { return None };
-        let waker = waker.take();
-        pending.slot = Slot::Settled(outcome);
-        pending.deadline = None;
-        let weight = pending.weight.take();
-        self.release(weight);
-        Some(waker)
-    }
-
-    /// Takes a request out of the table, with its permit if it still has one.
-    fn take(&mut self, id: RequestId) -> Option<Pending> {
-        let mut pending = self.pending.remove(&id)?;
-        self.own -= usize::from(pending.own);
-        self.release(pending.weight.take());
-        Some(pending)
-    }
-
-    /// Takes a request back from the way out, and says whether that was in time.
-    fn withdraw(&mut self, id: RequestId) -> Delivery {
-        if self.outbox.withdraw(id) { Delivery::NotSent } else { Delivery::MaybeSent }
-    }
-
-    fn release(&mut self, weight: Option<usize>) {
-        if let Some(weight) = weight {
-            self.calls -= 1;
-            self.bytes -= weight;
-        }
-    }
-
-    /// Sees to it that the alarm rings no later than this; true if it had to be moved.
-    fn set_alarm(&mut self, deadline: Option<Instant>) -> bool {
-        let Some(deadline) = deadline else { return false };
-        let early_enough = self.alarm.is_some_and(|at| at <= deadline);
-        if !early_enough {
-            self.alarm = Some(deadline);
-        }
-        !early_enough
-    }
-}
-
-impl Pending {
-    fn is_waiting(&self) -> bool {
-        matches!(self.slot, Slot::Waiting(_))
-    }
-
-    fn is_late(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|at| at <= now)
-    }
-
-    fn extend(&mut self, now: Instant) {
-        let idle_at = self.timing.idle.and_then(|limit| now.checked_add(limit));
-        self.deadline = [idle_at, self.total_at].into_iter().flatten().min();
     }
 }

@@ -1,0 +1,156 @@
+//! Liveness, pending requests, permits and the way out of a link, as one value.
+
+use std::{io, sync::Arc, task::Waker};
+
+use rustc_hash::FxHashMap;
+use tokio::time::Instant;
+
+use super::{Loss, Outcome, Timing};
+use crate::{
+    connection::outbox::Outbox,
+    error::{Delivery, DownReason},
+    policy::Limits,
+    transport::Sink,
+    wire::RequestId,
+};
+
+pub(super) struct State {
+    /// Why the link is down; once set, nothing is inserted or queued any more.
+    pub(super) down: Option<Arc<DownReason>>,
+    pub(super) pending: FxHashMap<RequestId, Pending>,
+    /// How many of these are our own requests; a subscription may stay as long as the link.
+    pub(super) own: usize,
+    pub(super) calls: usize,
+    pub(super) bytes: usize,
+    pub(super) outbox: Outbox,
+    /// Whether the writer task has been woken for what the outbox holds.
+    pub(super) writer_awake: bool,
+    /// Whether the writer has frames in its hands, of which it is not known whether they left.
+    pub(super) writing: bool,
+    pub(super) sink: Option<Arc<dyn Sink>>,
+    pub(super) write_error: Option<Arc<io::Error>>,
+    /// How many requests failed when the link went down.
+    pub(super) lost: usize,
+    /// When the clock task looks next; no deadline lies before it.
+    pub(super) alarm: Option<Instant>,
+}
+
+pub(super) struct Pending {
+    pub(super) slot: Slot,
+    pub(super) timing: Timing,
+    /// When it is given up, by whichever limit comes first; none once it is settled.
+    pub(super) deadline: Option<Instant>,
+    pub(super) total_at: Option<Instant>,
+    /// Its share of the byte budget; none for our own requests, which are not admitted by count.
+    pub(super) weight: Option<usize>,
+    pub(super) cancellable: bool,
+    pub(super) own: bool,
+}
+
+/// Where a request meets its outcome. A slot in the table, and not a channel: it needs no memory and
+/// no atomics of its own, and whether it is settled is decided under the same lock as all else.
+pub(super) enum Slot {
+    Waiting(Option<Waker>),
+    Settled(Outcome),
+}
+
+pub(super) fn delivery_of(outcome: &Outcome) -> Delivery {
+    match outcome {
+        Ok(_) => Delivery::Answered,
+        Err(Loss::Down { delivery, .. } | Loss::TimedOut { delivery, .. }) => *delivery,
+        Err(Loss::TooManyCalls | Loss::TooManyBytes) => Delivery::NotSent,
+    }
+}
+
+impl State {
+    pub(super) fn new(sink: Arc<dyn Sink>) -> Self {
+        Self {
+            down: None,
+            pending: FxHashMap::default(),
+            own: 0,
+            calls: 0,
+            bytes: 0,
+            outbox: Outbox::default(),
+            writer_awake: false,
+            writing: false,
+            sink: Some(sink),
+            write_error: None,
+            lost: 0,
+            alarm: None,
+        }
+    }
+
+    pub(super) fn admit(&mut self, weight: Option<usize>, limits: &Limits) -> Result<(), Loss> {
+        if let Some(reason) = &self.down {
+            let reason = Arc::clone(reason);
+            return Err(Loss::Down { reason, delivery: Delivery::NotSent });
+        }
+        let Some(weight) = weight else { return Ok(()) };
+        if self.calls >= limits.max_calls {
+            return Err(Loss::TooManyCalls);
+        }
+        if self.bytes + weight > limits.max_call_bytes {
+            return Err(Loss::TooManyBytes);
+        }
+        self.calls += 1;
+        self.bytes += weight;
+        Ok(())
+    }
+
+    /// Gives a request that waits its outcome, and back whom to wake.
+    pub(super) fn settle(&mut self, id: RequestId, outcome: Outcome) -> Option<Option<Waker>> {
+        let pending = self.pending.get_mut(&id)?;
+        let Slot::Waiting(waker) = &mut pending.slot else { return None };
+        let waker = waker.take();
+        pending.slot = Slot::Settled(outcome);
+        pending.deadline = None;
+        let weight = pending.weight.take();
+        self.release(weight);
+        Some(waker)
+    }
+
+    /// Takes a request out of the table, with its permit if it still has one.
+    pub(super) fn take(&mut self, id: RequestId) -> Option<Pending> {
+        let mut pending = self.pending.remove(&id)?;
+        self.own -= usize::from(pending.own);
+        self.release(pending.weight.take());
+        Some(pending)
+    }
+
+    /// Takes a request back from the way out, and says whether that was in time.
+    pub(super) fn withdraw(&mut self, id: RequestId) -> Delivery {
+        if self.outbox.withdraw(id) { Delivery::NotSent } else { Delivery::MaybeSent }
+    }
+
+    pub(super) fn release(&mut self, weight: Option<usize>) {
+        if let Some(weight) = weight {
+            self.calls -= 1;
+            self.bytes -= weight;
+        }
+    }
+
+    /// Sees to it that the alarm rings no later than this; true if it had to be moved.
+    pub(super) fn set_alarm(&mut self, deadline: Option<Instant>) -> bool {
+        let Some(deadline) = deadline else { return false };
+        let early_enough = self.alarm.is_some_and(|at| at <= deadline);
+        if !early_enough {
+            self.alarm = Some(deadline);
+        }
+        !early_enough
+    }
+}
+
+impl Pending {
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.slot, Slot::Waiting(_))
+    }
+
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|at| at <= now)
+    }
+
+    pub(super) fn extend(&mut self, now: Instant) {
+        let idle_at = self.timing.idle.and_then(|limit| now.checked_add(limit));
+        self.deadline = [idle_at, self.total_at].into_iter().flatten().min();
+    }
+}

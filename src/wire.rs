@@ -227,6 +227,7 @@ pub(crate) fn request(
 ) -> serde_json::Result<()> {
     frame.extend_from_slice(HEAD);
     push_number(frame, id);
+    let digits = HEAD.len()..frame.len();
     frame.extend_from_slice(b",\"method\":\"");
     frame.extend_from_slice(method.as_bytes());
     frame.extend_from_slice(b"\",\"params\":{");
@@ -236,13 +237,14 @@ pub(crate) fn request(
         if frame.len() > empty {
             frame.push(b',');
         }
-        push_meta(frame, id, meta);
+        push_meta(frame, digits, meta);
     }
     frame.extend_from_slice(b"}}\n");
     Ok(())
 }
 
-fn push_meta(frame: &mut Vec<u8>, id: RequestId, meta: Meta<'_>) {
+/// `digits` is where the id stands in the frame.
+fn push_meta(frame: &mut Vec<u8>, digits: Range<usize>, meta: Meta<'_>) {
     frame.extend_from_slice(b"\"_meta\":{");
     frame.extend_from_slice(meta.members.as_bytes());
     if meta.progress {
@@ -250,7 +252,7 @@ fn push_meta(frame: &mut Vec<u8>, id: RequestId, meta: Meta<'_>) {
             frame.push(b',');
         }
         frame.extend_from_slice(b"\"progressToken\":");
-        push_number(frame, id);
+        frame.extend_from_within(digits);
     }
     frame.push(b'}');
 }

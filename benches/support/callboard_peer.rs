@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use callboard::{Limits, Runtime, ServerSpec, Session, Stdio};
+use callboard::{Limits, Runtime, ServerSpec, Session, Stdio, Tool};
 use serde_json::{
     json,
     value::{RawValue, to_raw_value},
@@ -17,6 +17,7 @@ const AROUND: usize = r#"{"content":[{"type":"text","text":""}]}"#.len();
 pub(crate) struct CallboardPeer {
     runtime: Runtime,
     session: Session,
+    tool: Tool,
 }
 
 impl Peer for CallboardPeer {
@@ -42,12 +43,15 @@ impl Peer for CallboardPeer {
             .expect("open the session");
         session.settled().await;
         assert_eq!(session.tools().len(), 1);
-        Self { runtime, session }
+        let tool = session.tool("bench.echo").expect("the only tool");
+        Self { runtime, session, tool }
     }
 
+    /// By a handle of the tool, as a program does that calls one tool often; by its id, a call costs
+    /// a look into the catalog more.
     async fn call(&self, arguments: &Arc<RawValue>) -> Result<usize, String> {
-        let call = self.session.call("bench.echo", Arc::clone(arguments));
-        let output = call.await.map_err(|error| error.to_string())?;
+        let output = self.tool.call(Arc::clone(arguments)).await;
+        let output = output.map_err(|error| error.to_string())?;
         Ok(output.raw().len() - AROUND)
     }
 

@@ -29,8 +29,8 @@ pub(crate) struct Description {
     id: Arc<str>,
     llm_name: String,
     name: String,
-    /// `"name":"…"`, ready to be put into a request.
-    name_member: String,
+    /// `"name":"…","arguments":`, ready to be put into a request.
+    members: String,
     raw: Box<RawValue>,
 }
 
@@ -107,8 +107,9 @@ impl Tool {
         &self.inner.described.id
     }
 
-    pub(crate) fn name_member(&self) -> &str {
-        &self.inner.described.name_member
+    /// What stands before the arguments in the parameters of a call.
+    pub(crate) fn members(&self) -> &str {
+        &self.inner.described.members
     }
 
     pub(crate) fn connection(&self) -> &Arc<Connection> {
@@ -193,7 +194,7 @@ impl Description {
         Ok(Self {
             id: naming::tool_id(prefix, &name).into(),
             llm_name: naming::llm_name(prefix, &name),
-            name_member: format!("\"name\":{}", Value::from(name.as_str())),
+            members: format!("\"name\":{},\"arguments\":", Value::from(name.as_str())),
             name,
             raw: raw.to_owned(),
         })

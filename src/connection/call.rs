@@ -158,8 +158,7 @@ impl Call {
         with_scratch(|frame| {
             frame.reserve(arguments.size_hint());
             let written = wire::request(frame, (id, "tools/call"), meta, |frame| {
-                frame.extend_from_slice(tool.name_member().as_bytes());
-                frame.extend_from_slice(b",\"arguments\":");
+                frame.extend_from_slice(tool.members().as_bytes());
                 arguments.write(frame)
             });
             written.map_err(|error| CallError::InvalidArguments {

@@ -2,8 +2,12 @@
 
 use std::{borrow::Cow, io};
 
-/// How much one read may take: what a pipe holds.
-const CHUNK: usize = 64 << 10;
+/// How much the first read of a line takes. A quarter of what a pipe holds, so that callers that have
+/// their answer ask again while the rest is still coming; a long line is read in growing pieces.
+const CHUNK: usize = 16 << 10;
+
+/// What a pipe holds.
+const PIPE: usize = 64 << 10;
 
 /// A frame of this size or more is handed over with the buffer it was read into.
 const HANDED_OVER: usize = 32 << 10;
@@ -76,7 +80,7 @@ impl Lines {
 
     /// Whether the line that is coming in is larger than what a pipe holds.
     pub(crate) fn is_large(&self) -> bool {
-        self.buffer.len() >= CHUNK
+        self.buffer.len() >= PIPE
     }
 
     /// Gives the memory of an empty buffer back: an idle link holds none.

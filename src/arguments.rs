@@ -48,6 +48,16 @@ impl Arguments {
             }
     }
 
+    /// The arguments as a value; null where they are unfit.
+    pub(crate) fn to_value(&self) -> Value {
+        match &self.0 {
+            Content::Object(object) => Value::Object(object.clone()),
+            Content::Raw(raw) => serde_json::from_str(raw.get()).unwrap_or_default(),
+            Content::Shared(raw) => serde_json::from_str(raw.get()).unwrap_or_default(),
+            Content::Unfit(_) => Value::Null,
+        }
+    }
+
     /// Writes them as they go into a request.
     pub(crate) fn write(&self, frame: &mut Vec<u8>) -> serde_json::Result<()> {
         match &self.0 {

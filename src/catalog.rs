@@ -1,6 +1,7 @@
 //! What a session's servers offer: one immutable version at a time.
 
 mod board;
+mod mirror;
 mod naming;
 mod tool;
 

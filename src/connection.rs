@@ -11,6 +11,8 @@ mod lifecycle;
 mod link;
 mod listing;
 mod outbox;
+#[cfg(feature = "http")]
+mod remote;
 
 use std::sync::{
     Arc,
@@ -22,6 +24,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
+#[cfg(feature = "http")]
+use crate::transport::http::clients::Clients;
 use crate::{
     catalog::Board,
     census::Census,
@@ -62,6 +66,8 @@ pub(crate) struct SessionScope {
     pub(crate) census: Arc<Census>,
     pub(crate) events: Feed<Event>,
     pub(crate) board: Board,
+    #[cfg(feature = "http")]
+    pub(crate) clients: Arc<Clients>,
     pub(crate) span: Span,
 }
 

@@ -5,11 +5,13 @@
 mod call;
 mod connect;
 mod down;
+mod http;
 mod spec;
 
 pub use call::{CallError, CallLimit, Delivery};
 pub use connect::{ConnectError, OpenError, RequiredFailure, ServerError, Stage};
 pub use down::{DownCause, DownReason};
+pub use http::HttpError;
 pub use spec::SpecError;
 
 use std::fmt;

@@ -12,6 +12,8 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
+#[cfg(feature = "http")]
+use crate::transport::http::clients::Clients;
 use crate::{
     catalog::Board,
     census::{Census, LeakReport},
@@ -40,6 +42,8 @@ pub struct Runtime {
 struct Inner {
     supervisor: SupervisorPort,
     census: Arc<Census>,
+    #[cfg(feature = "http")]
+    clients: Arc<Clients>,
     span: Span,
     numbers: AtomicU64,
     /// The sessions that have not ended yet; none is accepted once it is `None`.
@@ -62,13 +66,28 @@ impl OpenSession {
     }
 }
 
-impl Runtime {
-    /// Starts a runtime on the tokio runtime that runs this.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
-    pub async fn start() -> Self {
+/// What a runtime is started with.
+#[derive(Debug, Default)]
+#[must_use = "a runtime is started by `start`"]
+pub struct RuntimeBuilder {
+    #[cfg(feature = "http")]
+    allowed: Option<Vec<String>>,
+}
+
+impl RuntimeBuilder {
+    /// Limits the servers behind URLs to these origins, given as URLs such as `https://example.com`
+    /// (scheme, host and port count). All others are refused before their names are resolved. Without
+    /// this, any may be reached.
+    #[cfg(feature = "http")]
+    pub fn allowed_servers(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.allowed = Some(urls.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Starts the runtime.
+    pub async fn start(self) -> Runtime {
+        #[cfg(feature = "http")]
+        let clients = self.allowed.map_or_else(Clients::default, |urls| Clients::limited_to(&urls));
         let census = Arc::new(Census::default());
         let span = telemetry::runtime_span();
         let supervisor = SupervisorPort::spawn(Arc::clone(&census), span.clone())
@@ -77,12 +96,30 @@ impl Runtime {
         let inner = Inner {
             supervisor,
             census,
+            #[cfg(feature = "http")]
+            clients: Arc::new(clients),
             span,
             numbers: AtomicU64::new(1),
             sessions: Arc::new(Mutex::new(Some(HashMap::new()))),
             undertakers: Scope::default(),
         };
-        Self { inner: Arc::new(inner) }
+        Runtime { inner: Arc::new(inner) }
+    }
+}
+
+impl Runtime {
+    /// Starts a runtime on the tokio runtime that runs this.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// A runtime that is not as by default.
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::default()
     }
 
     /// Declares a session. The id is the host's own, for traces and reports; it need not be unique.
@@ -113,6 +150,8 @@ impl Runtime {
         self.inner.undertakers.ended().await;
         self.inner.supervisor.stop();
         self.inner.supervisor.ended().await;
+        #[cfg(feature = "http")]
+        self.inner.clients.close();
     }
 
     pub(crate) async fn open(
@@ -129,6 +168,8 @@ impl Runtime {
             census: Arc::clone(&self.inner.census),
             events: Feed::default(),
             board: Board::default(),
+            #[cfg(feature = "http")]
+            clients: Arc::clone(&self.inner.clients),
         });
         let connect =
             |(place, spec)| Arc::new(Connection::new(spec, place, options, Arc::clone(&scope)));

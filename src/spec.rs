@@ -1,5 +1,8 @@
 //! Declared servers, as data: nothing here does I/O.
 
+#[cfg(feature = "http")]
+mod http;
+
 use std::{
     collections::HashSet,
     ffi::OsString,
@@ -13,6 +16,11 @@ use crate::{
     error::SpecError,
     policy::{CallOptions, Limits, RestartPolicy},
 };
+
+#[cfg(feature = "http")]
+pub(crate) use http::{ClientSettings, Dialect, Http, origin};
+#[cfg(feature = "http")]
+pub use http::{HttpEra, HttpSse, Remote, Sse, Streamable, StreamableHttp};
 
 /// A declared server: its name, how it is reached, and the policies of its connection.
 ///
@@ -124,6 +132,10 @@ impl ServerSpec {
         }
         match &self.transport {
             Transport::Stdio(stdio) => stdio.faults(&self.name, faults),
+            #[cfg(feature = "http")]
+            Transport::StreamableHttp(remote) => remote.http.faults(&self.name, faults),
+            #[cfg(feature = "http")]
+            Transport::HttpSse(remote) => remote.http.faults(&self.name, faults),
         }
     }
 
@@ -169,11 +181,31 @@ fn is_name(name: &str) -> bool {
 pub enum Transport {
     /// A child process that speaks on its stdin and stdout.
     Stdio(Stdio),
+    /// A server behind a URL.
+    #[cfg(feature = "http")]
+    StreamableHttp(StreamableHttp),
+    /// A server behind a URL, of MCP 2024-11-05.
+    #[cfg(feature = "http")]
+    HttpSse(HttpSse),
 }
 
 impl From<Stdio> for Transport {
     fn from(stdio: Stdio) -> Self {
         Self::Stdio(stdio)
+    }
+}
+
+#[cfg(feature = "http")]
+impl From<StreamableHttp> for Transport {
+    fn from(remote: StreamableHttp) -> Self {
+        Self::StreamableHttp(remote)
+    }
+}
+
+#[cfg(feature = "http")]
+impl From<HttpSse> for Transport {
+    fn from(remote: HttpSse) -> Self {
+        Self::HttpSse(remote)
     }
 }
 

@@ -16,6 +16,8 @@ pub struct Status {
     pub restarts: u64,
     /// When the phase began.
     pub since: SystemTime,
+    /// What carries the latest link that was open.
+    pub transport: Option<TransportKind>,
     /// The process id of the server, while it is Ready.
     pub pid: Option<u32>,
     /// The revision of MCP spoken on the link, once it is Ready.
@@ -31,6 +33,7 @@ impl Status {
             epoch: 0,
             restarts: 0,
             since: SystemTime::now(),
+            transport: None,
             pid: None,
             protocol_version: None,
             last_error: None,
@@ -41,6 +44,36 @@ impl Status {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.phase == Phase::Ready
+    }
+}
+
+/// What carries a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransportKind {
+    /// The pipes of a child process.
+    Stdio,
+    /// Streamable HTTP.
+    StreamableHttp,
+    /// HTTP+SSE, of MCP 2024-11-05.
+    HttpSse,
+}
+
+impl TransportKind {
+    /// Its name in snake case, such as `streamable_http`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdio => "stdio",
+            Self::StreamableHttp => "streamable_http",
+            Self::HttpSse => "http_sse",
+        }
+    }
+}
+
+impl fmt::Display for TransportKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

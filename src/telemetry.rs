@@ -10,7 +10,7 @@
 //! | event, INFO or WARN, target `callboard::status` | `status changed` | `from`, `to`, `reason`, `epoch`, `pending`, `restarts` |
 //! | event, DEBUG, target `callboard::call` | `call ended` | `outcome`, or `kind` and `delivery` |
 //! | event, DEBUG, target `callboard::stderr` | `server stderr` | `line`, `suppressed` |
-//! | event, WARN or DEBUG, target `callboard::wire` | `noise on stdout`, `stray answer`, `question refused`, `question on modern link` | `count`, `bytes`, `method` |
+//! | event, WARN or DEBUG, target `callboard::wire` | `noise on stdout`, `stray answer`, `question refused`, `question on modern link`, `certificates are not verified` | `count`, `bytes`, `method` |
 //! | event, WARN, target `callboard::catalog` | `catalog fault` | `fault` |
 //! | event, ERROR, target `callboard::bug` | `actor died` | `actor`, `error` |
 //!
@@ -22,6 +22,7 @@ use tracing::{Level, Span, debug, error, info, warn};
 use crate::{
     error::{CallError, ServerError, headline},
     output::Output,
+    spec::Transport,
     status::{Phase, Status},
 };
 
@@ -44,12 +45,17 @@ pub(crate) fn connection_span(session: &Span, server: &str) -> Span {
     tracing::info_span!(parent: session, "connection", server)
 }
 
-pub(crate) fn link_span(connection: &Span, epoch: u64) -> Span {
+pub(crate) fn link_span(connection: &Span, epoch: u64, transport: &Transport) -> Span {
+    let transport = match transport {
+        Transport::Stdio(_) => "pipe",
+        #[cfg(feature = "http")]
+        Transport::StreamableHttp(_) | Transport::HttpSse(_) => "tcp",
+    };
     tracing::info_span!(
         parent: connection,
         "link",
         epoch,
-        network.transport = "pipe",
+        network.transport = transport,
         mcp.protocol.version = tracing::field::Empty,
     )
 }
@@ -141,6 +147,11 @@ pub(crate) fn question_refused(method: &str) {
 
 pub(crate) fn question_on_modern_link(method: &str) {
     warn!(target: WIRE, method, "question on modern link");
+}
+
+#[cfg(feature = "http")]
+pub(crate) fn certificates_not_verified(link: &Span) {
+    warn!(target: WIRE, parent: link, "certificates are not verified");
 }
 
 pub(crate) fn catalog_fault(span: &Span, fault: &dyn std::fmt::Display) {

@@ -5,7 +5,11 @@ use std::{borrow::Cow, collections::HashSet, sync::Arc};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{CatalogFault, naming};
+use super::{
+    CatalogFault,
+    mirror::{self, Mirror},
+    naming,
+};
 use crate::{
     arguments::Arguments,
     connection::{Connection, call::Call},
@@ -32,6 +36,8 @@ pub(crate) struct Description {
     /// `"name":"…","arguments":`, ready to be put into a request.
     members: String,
     raw: Box<RawValue>,
+    /// Arguments that go into headers, too, where there are headers.
+    mirrors: Vec<Mirror>,
 }
 
 impl Tool {
@@ -112,6 +118,15 @@ impl Tool {
         &self.inner.described.members
     }
 
+    /// The arguments that are to be repeated in headers.
+    pub(crate) fn mirrored(&self, arguments: &Arguments) -> Vec<(String, String)> {
+        let mirrors = &self.inner.described.mirrors;
+        if mirrors.is_empty() {
+            return Vec::new();
+        }
+        mirror::mirrored(mirrors, &arguments.to_value())
+    }
+
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.inner.connection
     }
@@ -128,9 +143,9 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// Takes one tool of a page, or quarantines it.
-    pub(crate) fn add(&mut self, server: &str, prefix: &str, raw: &RawValue) {
+    pub(crate) fn add(&mut self, server: &str, prefix: &str, raw: &RawValue, mirrors: bool) {
         self.listed += 1;
-        let (name, reason) = match Description::read(prefix, raw) {
+        let (name, reason) = match Description::read(prefix, raw, mirrors) {
             Ok(described) if self.seen.insert(described.name.clone()) => {
                 return self.tools.push(described);
             }
@@ -163,7 +178,7 @@ impl Listing {
 
 impl Description {
     /// Checks what must be right for the tool to be called at all; the rest is the host's to judge.
-    fn read(prefix: &str, raw: &RawValue) -> Result<Self, (Option<String>, String)> {
+    fn read(prefix: &str, raw: &RawValue, mirrors: bool) -> Result<Self, (Option<String>, String)> {
         #[derive(Deserialize)]
         struct Head<'a> {
             #[serde(borrow)]
@@ -191,12 +206,17 @@ impl Description {
         if let Some(fault) = fault {
             return Err((Some(name), fault.to_owned()));
         }
+        let mirrors = match schema.filter(|_| mirrors).map_or(Ok(Vec::new()), mirror::mirrors) {
+            Ok(mirrors) => mirrors,
+            Err(fault) => return Err((Some(name), fault)),
+        };
         Ok(Self {
             id: naming::tool_id(prefix, &name).into(),
             llm_name: naming::llm_name(prefix, &name),
             members: format!("\"name\":{},\"arguments\":", Value::from(name.as_str())),
             name,
             raw: raw.to_owned(),
+            mirrors,
         })
     }
 }

@@ -166,13 +166,13 @@ impl ActorState {
         if self.lifecycle.state() != (State::Starting { epoch }) {
             return;
         }
-        let Opened { link, agreement, listing, pid } = opened;
+        let Opened { link, agreement, listing, pid, transport } = opened;
         self.era = Some(agreement.era);
         self.post(listing);
         self.link = Some(Arc::clone(&link));
         self.connection.link.store(Some(Arc::clone(&link)));
         self.connection.status.send_if_modified(|status| {
-            status.pid = Some(pid);
+            (status.pid, status.transport) = (pid, Some(transport));
             status.protocol_version = Some(agreement.version);
             false
         });
@@ -259,7 +259,7 @@ impl ActorState {
         let connection = Arc::clone(&self.connection);
         let stop = connection.scope.tasks.token().child_token();
         self.epoch = Some(stop.clone().drop_guard());
-        let span = telemetry::link_span(&connection.span, number);
+        let span = telemetry::link_span(&connection.span, number, &connection.spec.transport);
         let actor = myself.clone();
         let report: Reporter = Arc::new(move |report| tell(&actor, Message::Report(report)));
         let gone = CancellationToken::new();

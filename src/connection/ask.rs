@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::link::{Link, Loss, Request, Timing};
-use crate::wire::{self, Answer, RawResult, RpcError};
+use crate::{
+    transport::Subject,
+    wire::{self, Answer, RawResult, RpcError},
+};
 
 /// Why a request of ours has no result.
 #[derive(Debug)]
@@ -28,7 +31,8 @@ pub(crate) async fn ask(
     // Neither `initialize` (MCP 2025-11-25, basic/lifecycle) nor the probe before it may be
     // cancelled; for a listing that nobody waits for any more it is not worth the noise.
     let (admitted, cancellable, waker) = (false, false, None);
-    let request = Request { id, frame: &mut frame, timing, admitted, cancellable, waker };
+    let subject = Subject { method, ..Subject::default() };
+    let request = Request { id, frame: &mut frame, subject, timing, admitted, cancellable, waker };
     let frame = link.send(request).map_err(AskError::Lost)?.await.map_err(AskError::Lost)?;
     match wire::open_answer(frame).map_err(AskError::Malformed)? {
         Answer::Result(result) => Ok(result),

@@ -21,11 +21,12 @@ use super::{
 use crate::{
     arguments::Arguments,
     catalog::{Route, Tool},
-    error::{CallError, Delivery, DownCause, DownReason, ServerError},
+    error::{CallError, Delivery, DownCause, DownReason, HttpError, ServerError},
     output::Output,
     policy::Limits,
     status::Phase,
     telemetry,
+    transport::Subject,
     wire::{self, Answer, RawResult},
 };
 
@@ -154,6 +155,8 @@ impl Call {
         let timing = self.timing(connection);
         let id = link.next_id();
         let meta = link.meta(timing.idle.is_some());
+        let mirrored = if link.mirrors() { tool.mirrored(arguments) } else { Vec::new() };
+        let mirrored = mirrored.as_slice();
         let span = telemetry::call_span(&link.span, tool.id(), id);
         with_scratch(|frame| {
             frame.reserve(arguments.size_hint());
@@ -166,7 +169,8 @@ impl Call {
                 found: error.to_string(),
             })?;
             let (admitted, cancellable, waker) = (true, true, Some(waker.clone()));
-            let request = Request { id, frame, timing, admitted, cancellable, waker };
+            let subject = Subject { method: "tools/call", name: Some(tool.name()), mirrored };
+            let request = Request { id, frame, subject, timing, admitted, cancellable, waker };
             let error = match link.send(request) {
                 Ok(reply) => return Ok((reply, span)),
                 // It went down in the moment before, and this call has not been part of it.
@@ -294,6 +298,7 @@ fn lost(tool: &Tool, epoch: u64, loss: Loss) -> CallError {
     let limits: &Limits = &tool.connection().spec.limits;
     match loss {
         Loss::Down { reason, delivery } => down(server, epoch, reason, delivery),
+        Loss::Http { error, delivery } => failed(tool, epoch, error, delivery),
         Loss::TimedOut { limit, after, delivery } => {
             CallError::TimedOut { server, tool: tool.id().to_owned(), limit, after, delivery }
         }
@@ -304,6 +309,21 @@ fn lost(tool: &Tool, epoch: u64, loss: Loss) -> CallError {
         Loss::TooManyBytes => {
             let limit = format!("{} bytes of requests in flight", limits.max_call_bytes);
             CallError::Overloaded { server, limit, setting: "max_call_bytes" }
+        }
+    }
+}
+
+/// Of a call whose own exchange failed.
+fn failed(tool: &Tool, epoch: u64, error: Arc<HttpError>, delivery: Delivery) -> CallError {
+    let (server, id) = (tool.server().to_owned(), tool.id().to_owned());
+    match (error.status(), &*error) {
+        (Some(status), _) => CallError::HttpStatus { server, tool: id, status, delivery, error },
+        (None, HttpError::ContentType { .. }) => {
+            CallError::InvalidResponse { server, tool: id, detail: error.to_string() }
+        }
+        (None, _) => {
+            let reason = Arc::new(DownReason::new(DownCause::Http(error)));
+            down(server, epoch, reason, delivery)
         }
     }
 }

@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     error::{ConnectError, Stage},
-    wire::{self, RawResult},
+    wire::{self, RawResult, RpcError},
 };
 
-const MODERN: &str = "2026-07-28";
+pub(super) const MODERN: &str = "2026-07-28";
 /// The revisions that open with `initialize`; the first is what we offer.
 const LEGACY: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 
@@ -48,6 +48,15 @@ impl Era {
             Self::Legacy => "",
         }
     }
+}
+
+/// What is known before the handshake.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Plan {
+    /// Finds out what the server speaks; an earlier link may have found this era.
+    FindOut(Option<Era>),
+    /// Speaks nothing else.
+    Only(Era),
 }
 
 /// What a server and this crate agreed on.
@@ -83,22 +92,26 @@ pub(crate) enum HandshakeError {
 
 /// Agrees with the server on a revision.
 ///
-/// `known` is the era that an earlier link found out; `patience` is how long a silent server is
+/// `patience` is how long a silent server is
 /// asked nothing but `server/discover`.
 pub(crate) async fn shake(
     link: &Arc<Link>,
     roots: bool,
-    known: Option<Era>,
+    plan: Plan,
     patience: Duration,
 ) -> Result<Agreement, HandshakeError> {
-    let agreement = match known {
-        Some(Era::Legacy) => initialize(link, roots).await.map_err(failed)?,
-        Some(Era::Modern) | None => probe(link, roots, known, patience).await?,
+    let agreement = match plan {
+        Plan::Only(Era::Modern) => discover(link).await.map_err(failed)?,
+        Plan::Only(Era::Legacy) | Plan::FindOut(Some(Era::Legacy)) => {
+            initialize(link, roots).await.map_err(failed)?
+        }
+        Plan::FindOut(known) => probe(link, roots, known, patience).await?,
     };
     check_version(&agreement).map_err(HandshakeError::Failed)?;
-    link.set_era(agreement.era);
+    link.agree(agreement.era, &agreement.version);
     if agreement.era == Era::Legacy {
-        link.notify(wire::notification("notifications/initialized"));
+        const INITIALIZED: &str = "notifications/initialized";
+        link.notify(wire::notification(INITIALIZED), INITIALIZED);
     }
     Ok(agreement)
 }
@@ -113,7 +126,7 @@ async fn probe(
     tokio::select! {
         answer = &mut discovery => match answer {
             Ok(agreement) => return Ok(agreement),
-            Err(AskError::Lost(loss)) => {
+            Err(AskError::Lost(loss)) if !is_answer(&loss) => {
                 return Err(HandshakeError::EndedAtProbe(explain(AskError::Lost(loss))));
             }
             // An error of whatever code, or a result that is no discovery: an older server. Only if
@@ -136,11 +149,16 @@ async fn probe(
         },
         answer = &mut initialization => match answer {
             Ok(agreement) => Ok(agreement),
-            Err(error @ AskError::Lost(_)) => Err(failed(error)),
+            Err(AskError::Lost(loss)) if !is_answer(&loss) => Err(failed(AskError::Lost(loss))),
             // A modern server refuses `initialize`; its word on the probe is still to come.
             Err(error) => discovery.await.map_err(|probe| failed(better(probe, error))),
         },
     }
+}
+
+/// Whether a loss says, in its way, that the question was not understood.
+fn is_answer(loss: &Loss) -> bool {
+    matches!(loss, Loss::Http { error, .. } if error.is_foreign())
 }
 
 /// Of the answers to the probe and to `initialize`, the one that says more.
@@ -154,6 +172,25 @@ fn better(probe: AskError, initialization: AskError) -> AskError {
 }
 
 async fn discover(link: &Arc<Link>) -> Result<Agreement, AskError> {
+    match discover_once(link).await {
+        // It speaks the revision that it refused: an intermediary, or a server that has just been
+        // exchanged. Once is enough to find out.
+        Err(AskError::Refused(error)) if names_modern(&error) => discover_once(link).await,
+        outcome => outcome,
+    }
+}
+
+fn names_modern(error: &RpcError) -> bool {
+    #[derive(Deserialize)]
+    struct Supported {
+        supported: Vec<String>,
+    }
+    let data = error.data.as_ref().filter(|_| error.code == UNSUPPORTED_VERSION);
+    let supported = data.and_then(|data| serde_json::from_str::<Supported>(data.get()).ok());
+    supported.is_some_and(|data| data.supported.iter().any(|version| version == MODERN))
+}
+
+async fn discover_once(link: &Arc<Link>) -> Result<Agreement, AskError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Discovered {
@@ -223,6 +260,7 @@ fn explain(error: AskError) -> ConnectError {
         AskError::Lost(Loss::TimedOut { after, .. }) => {
             ConnectError::TimedOut { stage, after, stderr_tail: Vec::new() }
         }
+        AskError::Lost(Loss::Http { error, .. }) => ConnectError::Http(error),
         AskError::Lost(Loss::TooManyCalls | Loss::TooManyBytes) => {
             ConnectError::InvalidAnswer { stage, detail: "the link is full".to_owned() }
         }

@@ -11,7 +11,7 @@ use super::{Connection, handshake::Era, link::Link};
 use crate::{
     event::Notification,
     telemetry,
-    transport::stdio::Frames,
+    transport::Frames,
     wire::{self, Incoming, RequestId},
 };
 

@@ -28,9 +28,9 @@ use tracing::Span;
 
 use super::handshake::Era;
 use crate::{
-    error::{CallLimit, Delivery, DownCause, DownReason},
+    error::{CallLimit, Delivery, DownCause, DownReason, HttpError},
     policy::Limits,
-    transport::Sink,
+    transport::{Letter, Post, Sink, Subject},
     wire::{self, Meta, RequestId},
 };
 
@@ -50,12 +50,22 @@ pub(crate) struct Link {
     ids: AtomicU64,
     state: Mutex<State>,
     /// Known after the handshake.
-    era: OnceLock<Era>,
+    agreed: OnceLock<(Era, String)>,
+    /// Where messages go, if not into a stream.
+    post: Option<Arc<dyn Post>>,
     frames_wait: Notify,
     alarm_moved: Notify,
     write_failed: CancellationToken,
     down: CancellationToken,
     on_down: OnDown,
+}
+
+/// How the messages of a link leave.
+pub(crate) enum Way {
+    /// As one stream of bytes.
+    Stream(Arc<dyn Sink>),
+    /// Each as an exchange of its own.
+    Exchanges(Arc<dyn Post>),
 }
 
 /// Is told that the link is down before those are who wait on it.
@@ -67,8 +77,20 @@ pub(crate) type Outcome = Result<Vec<u8>, Loss>;
 /// Why a request has no answer.
 #[derive(Debug, Clone)]
 pub(crate) enum Loss {
-    Down { reason: Arc<DownReason>, delivery: Delivery },
-    TimedOut { limit: CallLimit, after: Duration, delivery: Delivery },
+    Down {
+        reason: Arc<DownReason>,
+        delivery: Delivery,
+    },
+    /// Its own exchange failed, and the link may live.
+    Http {
+        error: Arc<HttpError>,
+        delivery: Delivery,
+    },
+    TimedOut {
+        limit: CallLimit,
+        after: Duration,
+        delivery: Delivery,
+    },
     TooManyCalls,
     TooManyBytes,
 }
@@ -85,6 +107,7 @@ pub(crate) struct Request<'a> {
     pub(crate) id: RequestId,
     /// Its frame, which is taken out of the vector; the memory of a small one stays there.
     pub(crate) frame: &'a mut Vec<u8>,
+    pub(crate) subject: Subject<'a>,
     pub(crate) timing: Timing,
     /// Whether it takes a permit: calls of the host do, our own requests do not.
     pub(crate) admitted: bool,
@@ -95,13 +118,11 @@ pub(crate) struct Request<'a> {
 }
 
 impl Link {
-    pub(crate) fn new(
-        epoch: u64,
-        span: Span,
-        limits: Limits,
-        sink: Arc<dyn Sink>,
-        on_down: OnDown,
-    ) -> Self {
+    pub(crate) fn new(epoch: u64, span: Span, limits: Limits, way: Way, on_down: OnDown) -> Self {
+        let (sink, post) = match way {
+            Way::Stream(sink) => (Some(sink), None),
+            Way::Exchanges(post) => (None, Some(post)),
+        };
         let state = State::new(sink);
         Self {
             epoch,
@@ -109,7 +130,8 @@ impl Link {
             limits,
             ids: AtomicU64::new(1),
             state: Mutex::new(state),
-            era: OnceLock::new(),
+            agreed: OnceLock::new(),
+            post,
             frames_wait: Notify::new(),
             alarm_moved: Notify::new(),
             write_failed: CancellationToken::new(),
@@ -129,12 +151,22 @@ impl Link {
 
     /// The era of the server, once the handshake has found it out.
     pub(crate) fn era(&self) -> Option<Era> {
-        self.era.get().copied()
+        self.agreed.get().map(|(era, _)| *era)
+    }
+
+    /// The revision that is spoken, once the handshake has found it out.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.agreed.get().map(|(_, version)| version.as_str())
     }
 
     /// Sets what every request carries from now on; only the handshake does, once.
-    pub(crate) fn set_era(&self, era: Era) {
-        self.era.get_or_init(|| era);
+    pub(crate) fn agree(&self, era: Era, version: &str) {
+        self.agreed.get_or_init(|| (era, version.to_owned()));
+    }
+
+    /// Whether arguments are to be repeated outside of the message.
+    pub(crate) fn mirrors(&self) -> bool {
+        self.post.is_some() && self.era() == Some(Era::Modern)
     }
 
     /// Inserts a request and queues its frame, in one step; on a dead or full link it does neither.
@@ -152,12 +184,13 @@ impl Link {
             weight,
             cancellable: request.cancellable,
             own: !request.admitted,
+            refused: false,
         };
         state.own += usize::from(pending.own);
         pending.extend(now);
         let alarm_moved = state.set_alarm(pending.deadline);
         state.pending.insert(request.id, pending);
-        self.enqueue(state, Some(request.id), request.frame);
+        self.dispatch(state, Some(request.id), request.frame, request.subject);
         if alarm_moved {
             self.alarm_moved.notify_one();
         }
@@ -165,10 +198,10 @@ impl Link {
     }
 
     /// Queues a notification of ours.
-    pub(crate) fn notify(&self, mut frame: Vec<u8>) {
+    pub(crate) fn notify(&self, mut frame: Vec<u8>, method: &str) {
         let state = self.state.lock();
         if state.down.is_none() {
-            self.enqueue(state, None, &mut frame);
+            self.dispatch(state, None, &mut frame, Subject { method, ..Subject::default() });
         }
     }
 
@@ -176,12 +209,27 @@ impl Link {
     /// answers takes its link down: dropping an answer would leave it waiting.
     pub(crate) fn answer(&self, mut frame: Vec<u8>) {
         let state = self.state.lock();
-        let queued = state.outbox.unasked();
+        let queued = self.post.as_ref().map_or(state.outbox.unasked(), |post| post.unasked());
         if state.down.is_none() && queued < UNREAD_ANSWERS {
-            return self.enqueue(state, None, &mut frame);
+            return self.dispatch(state, None, &mut frame, Subject::default());
         }
         drop(state);
         self.go_down(DownReason::new(DownCause::NotReading { queued }));
+    }
+
+    /// Sends a frame on its way, whichever that is.
+    fn dispatch(
+        &self,
+        state: MutexGuard<'_, State>,
+        request: Option<RequestId>,
+        frame: &mut Vec<u8>,
+        subject: Subject<'_>,
+    ) {
+        let Some(post) = &self.post else { return self.enqueue(state, request, frame) };
+        // A task is spawned for it, and no lock is held where one is.
+        drop(state);
+        let frame = std::mem::take(frame);
+        Arc::clone(post).post(Letter { request, frame, subject });
     }
 
     /// Queues a frame and sees to it that it is written: here and now if nothing else is going on,
@@ -268,8 +316,34 @@ impl Link {
         (delivery, cancellable): (Delivery, bool),
         reason: &'static str,
     ) {
-        if cancellable && delivery == Delivery::MaybeSent {
-            self.enqueue(state, None, &mut wire::cancelled(id, reason));
+        let told = cancellable && delivery == Delivery::MaybeSent;
+        let Some(post) = &self.post else {
+            if told {
+                self.enqueue(state, None, &mut wire::cancelled(id, reason));
+            }
+            return;
+        };
+        drop(state);
+        Arc::clone(post).recall(id, told.then(|| wire::cancelled(id, reason)));
+    }
+
+    /// Whether somebody waits for the answer to this request.
+    pub(crate) fn waits_for(&self, id: RequestId) -> bool {
+        self.state.lock().pending.get(&id).is_some_and(Pending::is_waiting)
+    }
+
+    /// Ends one request, if it still waits, and leaves the others alone.
+    pub(crate) fn fail(&self, id: RequestId, loss: Loss) {
+        let waker = self.state.lock().settle(id, Err(loss)).flatten();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Notes that the server said of a request that it did not take it, for when the link goes down.
+    pub(crate) fn refused(&self, id: RequestId) {
+        if let Some(pending) = self.state.lock().pending.get_mut(&id) {
+            pending.refused = true;
         }
     }
 
@@ -301,13 +375,17 @@ impl Link {
         state.lost = waiting.len();
         let mut wakers = Vec::with_capacity(waiting.len());
         for id in waiting {
-            let delivery = if outbox.holds(id) { Delivery::NotSent } else { Delivery::MaybeSent };
+            let unsent = outbox.holds(id) || state.pending.get(&id).is_some_and(|p| p.refused);
+            let delivery = if unsent { Delivery::NotSent } else { Delivery::MaybeSent };
             let loss = Loss::Down { reason: Arc::clone(&reason), delivery };
             wakers.extend(state.settle(id, Err(loss)).flatten());
         }
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         self.down.cancel();
+        if let Some(post) = &self.post {
+            post.close();
+        }
     }
 
     /// Why the link is down, if it is.

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     catalog::{CatalogFault, Listing},
-    error::DownReason,
+    error::{DownReason, HttpError},
     wire::RawResult,
 };
 
@@ -35,8 +35,17 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait before listening again to a server that ended the subscription.
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
-/// Why a listing says nothing: the link is down.
-pub(crate) struct LinkIsDown(pub(crate) Arc<DownReason>);
+/// How often in a row a subscription may end young before it is given up.
+const LISTEN_ATTEMPTS: u32 = 5;
+
+/// The age at which a subscription was a good one.
+const LISTENED_WELL: Duration = Duration::from_secs(30);
+
+/// Why a listing says nothing at all: its question was lost.
+pub(crate) enum ListingLost {
+    Down(Arc<DownReason>),
+    Http(Arc<HttpError>),
+}
 
 /// Reads all pages of `tools/list`, or as many as make sense.
 ///
@@ -45,7 +54,7 @@ pub(crate) async fn list_tools(
     connection: &Connection,
     link: &Arc<Link>,
     timing: Timing,
-) -> Result<Listing, LinkIsDown> {
+) -> Result<Listing, ListingLost> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Page<'a> {
@@ -67,7 +76,12 @@ pub(crate) async fn list_tools(
         }
         let answer = match page(link, timing, cursor.as_deref()).await {
             Ok(result) => Ok(result),
-            Err(AskError::Lost(Loss::Down { reason, .. })) => return Err(LinkIsDown(reason)),
+            Err(AskError::Lost(Loss::Down { reason, .. })) => {
+                return Err(ListingLost::Down(reason));
+            }
+            Err(AskError::Lost(Loss::Http { error, .. })) if pages == 0 => {
+                return Err(ListingLost::Http(error));
+            }
             Err(error) => Err(describe(error)),
         };
         let page = answer.as_ref().map_err(String::clone).and_then(|result| {
@@ -87,7 +101,7 @@ pub(crate) async fn list_tools(
                 listing.fault(CatalogFault::TooManyTools { server, limit });
                 return Ok(listing);
             }
-            listing.add(server, prefix, tool);
+            listing.add(server, prefix, tool, link.mirrors());
         }
         // A missing cursor ends the list; an empty one is a cursor like any other (MCP 2026-07-28,
         // utilities/pagination).
@@ -124,6 +138,7 @@ fn describe(error: AskError) -> String {
         AskError::Malformed(detail) => detail,
         AskError::Lost(Loss::TimedOut { after, .. }) => format!("no answer within {after:?}"),
         AskError::Lost(Loss::Down { reason, .. }) => reason.to_string(),
+        AskError::Lost(Loss::Http { error, .. }) => error.to_string(),
         AskError::Lost(Loss::TooManyCalls | Loss::TooManyBytes) => "the link is full".to_owned(),
     }
 }
@@ -143,7 +158,12 @@ pub(crate) async fn keep_fresh(
             debounce(&tools_changed).await;
             match list_tools(&connection, &link, timing).await {
                 Ok(listing) => post(listing),
-                Err(LinkIsDown(_)) => return,
+                Err(ListingLost::Down(_)) => return,
+                // What was listed before stands, until the question comes through.
+                Err(ListingLost::Http(_)) => {
+                    tokio::time::sleep(LISTEN_AGAIN.mul_f64(fastrand::f64())).await;
+                    tools_changed.notify_one();
+                }
             }
         }
     };
@@ -173,7 +193,9 @@ pub(crate) async fn listen(
 ) {
     let _subscribed = subscribed.clone().drop_guard();
     let subscribe = async {
-        loop {
+        let mut failures = 0;
+        while failures < LISTEN_ATTEMPTS {
+            let began = Instant::now();
             let question = ask(&link, "subscriptions/listen", Timing::default(), |frame| {
                 frame.extend_from_slice(br#""notifications":{"toolsListChanged":true}"#);
                 Ok(())
@@ -187,8 +209,13 @@ pub(crate) async fn listen(
                 Poll::Pending => question.await,
             };
             // A server that refuses will refuse again; one that ended it may have missed a change.
-            let Ok(_graceful) = ended else { return };
-            tokio::time::sleep(LISTEN_AGAIN).await;
+            match ended {
+                Ok(_) => {}
+                Err(AskError::Lost(Loss::Http { error, .. })) if error.is_transient() => {}
+                Err(_) => return,
+            }
+            failures = if began.elapsed() < LISTENED_WELL { failures + 1 } else { 0 };
+            tokio::time::sleep(LISTEN_AGAIN.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
             tools_changed.notify_one();
         }
     };

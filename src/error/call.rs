@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde_json::value::RawValue;
 
-use super::{DownReason, ServerError, headline};
+use super::{DownReason, HttpError, ServerError, headline};
 
 /// What is known about whether a request left us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -134,6 +134,22 @@ pub enum CallError {
         /// What the server added to it, untouched.
         data: Option<Box<RawValue>>,
     },
+    /// The server behind the URL answered with an HTTP status that is no answer, such as 429 or 503.
+    /// Only this call is affected.
+    #[error("{error}, to {tool:?} of server {server:?}")]
+    HttpStatus {
+        /// The server of the tool.
+        server: String,
+        /// The tool id that was asked for.
+        tool: String,
+        /// The HTTP status.
+        status: u16,
+        /// Whether the server may have acted.
+        delivery: Delivery,
+        /// The whole answer; always an [`HttpError::Status`].
+        #[source]
+        error: Arc<HttpError>,
+    },
     /// The server answered with something that is no result of a tool.
     #[error("server {server:?} gave an answer to {tool:?} that makes no sense: {detail}")]
     InvalidResponse {
@@ -166,9 +182,16 @@ impl CallError {
             Self::Cancelled { .. } => "cancelled",
             Self::Overloaded { .. } => "overloaded",
             Self::Rejected { .. } => "rejected",
+            Self::HttpStatus { .. } => "http_status",
             Self::InvalidResponse { .. } => "invalid_response",
             Self::SessionClosed { .. } => "session_closed",
         }
+    }
+
+    /// When to try again, where the server said so (`Retry-After`; RFC 9110, 10.2.3).
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::HttpStatus { error, .. } = self { error.retry_after() } else { None }
     }
 
     /// Whether the server may have acted, and so whether the call may be repeated.
@@ -183,6 +206,7 @@ impl CallError {
             Self::TransportDown { delivery, .. }
             | Self::TimedOut { delivery, .. }
             | Self::Cancelled { delivery, .. }
+            | Self::HttpStatus { delivery, .. }
             | Self::SessionClosed { delivery } => *delivery,
             Self::Rejected { .. } | Self::InvalidResponse { .. } => Delivery::Answered,
         }

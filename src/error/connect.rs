@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{DownCause, DownReason, SpecError, write_stderr};
+use super::{DownCause, DownReason, HttpError, SpecError, write_stderr};
 
 /// How far a start had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,9 @@ pub enum ConnectError {
         /// What the server had written on stderr by then.
         stderr_tail: Vec<String>,
     },
+    /// The server behind the URL was not reached, or gave no answer that is one.
+    #[error(transparent)]
+    Http(Arc<HttpError>),
     /// The server answered the handshake with a JSON-RPC error.
     #[error("the server refused {stage} with error {code}: {message}")]
     Refused {
@@ -105,6 +108,7 @@ impl ConnectError {
             Self::CommandNotFound { .. }
             | Self::NoDirectory { .. }
             | Self::UnsupportedVersion { .. } => true,
+            Self::Http(error) => error.is_permanent(),
             Self::Spawn { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
             Self::Ended { .. }
             | Self::TimedOut { .. }

@@ -1,8 +1,8 @@
 //! Why a link ended.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, sync::Arc, time::Duration};
 
-use super::write_stderr;
+use super::{HttpError, write_stderr};
 
 /// Why a link ended, with what its server said last.
 ///
@@ -43,6 +43,16 @@ pub enum DownCause {
     NotReading {
         /// How many answers waited for it.
         queued: usize,
+    },
+    /// The server behind the URL cannot be reached, or its stream cannot be had back. Of a call that
+    /// failed alone: its own exchange did.
+    Http(Arc<HttpError>),
+    /// The server has forgotten the HTTP session (status 404; MCP 2025-11-25, basic/transports).
+    HttpSessionLost,
+    /// The server left a health probe unanswered.
+    Unresponsive {
+        /// How long it had.
+        after: Duration,
     },
     /// The host asked for a restart.
     Restarted,
@@ -93,11 +103,14 @@ impl std::error::Error for DownReason {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.cause {
             DownCause::WriteFailed(error) | DownCause::ReadFailed(error) => Some(error.as_ref()),
+            DownCause::Http(error) => Some(error.as_ref()),
             DownCause::Exited { .. }
             | DownCause::Signalled { .. }
             | DownCause::StreamEnded
             | DownCause::FrameTooLarge { .. }
             | DownCause::NotReading { .. }
+            | DownCause::HttpSessionLost
+            | DownCause::Unresponsive { .. }
             | DownCause::Restarted
             | DownCause::SessionClosed
             | DownCause::Internal => None,
@@ -123,6 +136,11 @@ impl fmt::Display for DownCause {
             ),
             Self::NotReading { queued } => {
                 write!(f, "the server asks, but left {queued} answers unread")
+            }
+            Self::Http(error) => write!(f, "{error}"),
+            Self::HttpSessionLost => f.write_str("the server has forgotten the HTTP session"),
+            Self::Unresponsive { after } => {
+                write!(f, "the server left a health probe unanswered for {after:?}")
             }
             Self::Restarted => f.write_str("the host asked for a restart"),
             Self::SessionClosed => f.write_str("the session was closed"),

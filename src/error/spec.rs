@@ -57,6 +57,26 @@ pub enum SpecError {
         /// The name as declared.
         name: String,
     },
+    /// A URL that cannot be used.
+    #[error("server {server:?}: its {what} cannot be used: {reason}")]
+    InvalidUrl {
+        /// The server that declared it.
+        server: String,
+        /// Which setting.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A header that cannot be sent.
+    #[error("server {server:?}: header {name:?} cannot be sent: {reason}")]
+    InvalidHeader {
+        /// The server that declared it.
+        server: String,
+        /// The name as declared.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A root that is not a `file://` URI (MCP 2025-11-25, client/roots).
     #[error("server {server:?}: root {uri:?} is not a file:// URI")]
     InvalidRoot {

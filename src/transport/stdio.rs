@@ -1,7 +1,6 @@
 //! A server on the pipes of a child process, one frame a line.
 
 use std::{
-    borrow::Cow,
     io::{self, PipeReader, PipeWriter},
     os::{fd::OwnedFd, unix::process::ExitStatusExt as _},
     process::ExitStatus,
@@ -13,7 +12,7 @@ use std::{
 use tokio::net::unix::pipe;
 
 use super::{
-    Sink, environment,
+    Frames, Sink, environment,
     lines::{LineTooLong, Lines},
     process::{Ladder, Process},
     stderr::StderrTail,
@@ -143,14 +142,6 @@ pub(crate) fn adopt(
         command: stdio.command.to_string_lossy().into_owned(),
         source: Arc::new(source),
     })
-}
-
-/// Who gets the frames.
-pub(crate) trait Frames: Send {
-    /// Takes one frame.
-    fn frame(&mut self, frame: Cow<'_, [u8]>);
-    /// Is told that this read brought no more.
-    fn flush(&mut self);
 }
 
 /// The task that reads a child's stdout; returns why the link over it has to end.

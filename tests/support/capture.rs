@@ -1,5 +1,7 @@
 //! Everything that is traced, at every level, by everybody in this process.
 
+#![allow(dead_code, reason = "each test uses its own part of it")]
+
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -11,7 +13,7 @@ use std::{
 };
 
 use tracing::{
-    Event, Metadata, Subscriber,
+    Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
@@ -23,6 +25,7 @@ type Fields = BTreeMap<String, String>;
 pub(crate) struct Told {
     pub(crate) name: &'static str,
     target: String,
+    pub(crate) level: Level,
     /// The span that it is in.
     pub(crate) parent: Option<u64>,
     fields: Fields,
@@ -76,7 +79,8 @@ fn told(
     read(&mut Read(&mut fields));
     let within = ENTERED.with_borrow(|entered| entered.last().copied());
     let parent = explicit.map(Id::into_u64).or(within.filter(|_| contextual));
-    Told { name: metadata.name(), target: metadata.target().to_owned(), parent, fields }
+    let (name, level) = (metadata.name(), *metadata.level());
+    Told { name, target: metadata.target().to_owned(), level, parent, fields }
 }
 
 impl Subscriber for Capture {

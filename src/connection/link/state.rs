@@ -45,6 +45,8 @@ pub(super) struct Pending {
     pub(super) weight: Option<usize>,
     pub(super) cancellable: bool,
     pub(super) own: bool,
+    /// Whether the server said that it did not take it.
+    pub(super) refused: bool,
 }
 
 /// Where a request meets its outcome. A slot in the table, and not a channel: it needs no memory and
@@ -57,13 +59,17 @@ pub(super) enum Slot {
 pub(super) fn delivery_of(outcome: &Outcome) -> Delivery {
     match outcome {
         Ok(_) => Delivery::Answered,
-        Err(Loss::Down { delivery, .. } | Loss::TimedOut { delivery, .. }) => *delivery,
+        Err(
+            Loss::Down { delivery, .. }
+            | Loss::Http { delivery, .. }
+            | Loss::TimedOut { delivery, .. },
+        ) => *delivery,
         Err(Loss::TooManyCalls | Loss::TooManyBytes) => Delivery::NotSent,
     }
 }
 
 impl State {
-    pub(super) fn new(sink: Arc<dyn Sink>) -> Self {
+    pub(super) fn new(sink: Option<Arc<dyn Sink>>) -> Self {
         Self {
             down: None,
             pending: FxHashMap::default(),
@@ -73,7 +79,7 @@ impl State {
             outbox: Outbox::default(),
             writer_awake: false,
             writing: false,
-            sink: Some(sink),
+            sink,
             write_error: None,
             lost: 0,
             alarm: None,

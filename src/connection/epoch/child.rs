@@ -1,0 +1,148 @@
+//! A link over the pipes of a child process.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::DropGuard;
+
+use super::{Carrier, Epoch, Running};
+use crate::{
+    census::ProcessRecord,
+    connection::{
+        handshake::{self, Agreement, Era, HandshakeError, Plan},
+        inbound::Inbound,
+        link::{Link, Way},
+    },
+    error::{ConnectError, DownCause, DownReason},
+    spec::Stdio,
+    transport::{
+        process::Process,
+        stderr::{self, StderrTail},
+        stdio,
+    },
+};
+
+/// A running process with its pipes.
+#[derive(Clone)]
+pub(super) struct Child {
+    pub(super) process: Process,
+    pub(super) stderr: Arc<StderrTail>,
+    /// Shared by all clones, so that it can be closed for all of them.
+    stdin: Arc<Mutex<Option<Arc<stdio::Stdin>>>>,
+    /// Has the process stopped when the last clone is gone, whatever became of its owner.
+    _stop: Arc<DropGuard>,
+}
+
+impl Child {
+    /// Whether the process has read everything that was written to it.
+    fn has_read_all(&self) -> bool {
+        self.stdin.lock().as_ref().is_some_and(|stdin| stdin.is_drained())
+    }
+
+    /// Stops the process, and waits until its group is gone.
+    pub(super) async fn end(self) {
+        let Self { process, stdin, .. } = self;
+        // At the end of its stdin it may be gone in no time, and nobody knows its children then.
+        process.hold_strangers();
+        *stdin.lock() = None;
+        process.stop();
+        process.gone().await;
+    }
+}
+
+impl Epoch {
+    /// Starts a process and shakes hands; with a fresh one and `initialize` if the first read the
+    /// probe and ended.
+    pub(super) async fn open_child(
+        &self,
+        spec: &Stdio,
+        slot: &mut Option<Running>,
+    ) -> Result<(Agreement, Running), ConnectError> {
+        let (patience, roots) = (self.patience(), !self.connection.spec.roots.is_empty());
+        let (running, child) = self.start_child(spec)?;
+        let running = slot.insert(running).clone();
+        match handshake::shake(&running.link, roots, Plan::FindOut(self.era), patience).await {
+            Ok(agreement) => return Ok((agreement, running)),
+            // It ended before it read the probe, so the probe did not end it.
+            Err(HandshakeError::EndedAtProbe(error)) if !child.has_read_all() => return Err(error),
+            Err(HandshakeError::EndedAtProbe(_)) => self.tear_down(running).await,
+            Err(HandshakeError::Failed(error)) => return Err(error),
+        }
+        let running = slot.insert(self.start_child(spec)?.0).clone();
+        match handshake::shake(&running.link, roots, Plan::Only(Era::Legacy), patience).await {
+            Ok(agreement) => Ok((agreement, running)),
+            Err(HandshakeError::EndedAtProbe(error) | HandshakeError::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Starts the process, and the tasks of its link.
+    fn start_child(&self, spec: &Stdio) -> Result<(Running, Child), ConnectError> {
+        let scope = &self.connection.scope;
+        let stdio::Started { child, stdin, stdout, stderr } = stdio::start(spec, &scope.census)?;
+        let process = self.adopt(child, spec)?;
+        let limits = self.connection.spec.limits;
+        let way = Way::Stream(stdin.clone());
+        let link = Link::new(self.number, self.span.clone(), limits, way, self.on_down());
+        let link = Arc::new(link);
+        let tail = Arc::new(StderrTail::default());
+        self.connection.set_stderr(Arc::clone(&tail));
+        let child = Child {
+            process: process.clone(),
+            stderr: Arc::clone(&tail),
+            stdin: Arc::new(Mutex::new(Some(Arc::clone(&stdin)))),
+            _stop: Arc::new(process.stop_guard()),
+        };
+        let running = Running {
+            link: Arc::clone(&link),
+            tools_changed: Arc::new(Notify::new()),
+            carrier: Carrier::Child(child.clone()),
+        };
+        self.spawn(Arc::clone(&link).write(stdin));
+        self.spawn(link.clock());
+        let (exited, gone) = (process.exited.clone(), process.gone_token());
+        self.spawn(stderr::drain(stderr, tail, exited, gone));
+        self.spawn(self.read(stdout, &running, &child));
+        Ok((running, child))
+    }
+
+    fn adopt(&self, child: tokio::process::Child, spec: &Stdio) -> Result<Process, ConnectError> {
+        let scope = &self.connection.scope;
+        let (session, server) = (Arc::clone(&scope.id), Arc::clone(self.connection.name()));
+        let record = ProcessRecord { session, server };
+        let (process, reaper) = stdio::adopt(child, spec, &scope.census, record)?;
+        self.spawn(reaper);
+        Ok(process)
+    }
+
+    /// The task that reads, and takes the link down when there is nothing more to read.
+    fn read(
+        &self,
+        stdout: stdio::Stream,
+        running: &Running,
+        child: &Child,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let (link, tools_changed) = (Arc::clone(&running.link), Arc::clone(&running.tools_changed));
+        let (process, stderr) = (child.process.clone(), Arc::clone(&child.stderr));
+        let mut inbound =
+            Inbound::new(Arc::clone(&self.connection), Arc::clone(&link), tools_changed);
+        let max_frame = self.connection.spec.limits.max_frame;
+        async move {
+            // Nobody waits for a link that is no longer read, whatever became of this task.
+            let _guard = DownOnDrop(&link);
+            let child = stdio::Child { process: &process, stderr: &stderr };
+            let write_failed = link.write_failed();
+            let reason = stdio::read(stdout, max_frame, &child, &mut inbound, write_failed).await;
+            link.go_down(reason);
+        }
+    }
+}
+
+/// Takes a link down with the task that reads it, where that did not give a better reason.
+struct DownOnDrop<'a>(&'a Link);
+
+impl Drop for DownOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.go_down(DownReason::new(DownCause::Internal));
+    }
+}

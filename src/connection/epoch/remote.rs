@@ -1,0 +1,153 @@
+//! A link to a server behind a URL.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, oneshot};
+
+use super::{Carrier, Epoch, Running};
+use crate::{
+    connection::{
+        handshake::{self, Agreement, Era, HandshakeError, Plan},
+        link::{Link, Way},
+        remote::{Remote, open_sse},
+    },
+    error::ConnectError,
+    spec::{Dialect, Http, HttpEra},
+    status::TransportKind,
+    telemetry,
+    transport::http::endpoint::Endpoint,
+};
+
+type Connected = (Agreement, Running, Arc<Remote>);
+
+impl Epoch {
+    /// Finds out what the server speaks, and opens a link in that: streamable HTTP of either era, or
+    /// HTTP+SSE where it understands neither. What was learnt about a URL is kept for the runtime's
+    /// other sessions.
+    pub(super) async fn open_remote(
+        &self,
+        http: &Http,
+        slot: &mut Option<Running>,
+    ) -> Result<(Agreement, Running), ConnectError> {
+        let clients = &self.connection.scope.clients;
+        if !http.client.verify {
+            telemetry::certificates_not_verified(&self.span);
+        }
+        let max_frame = self.connection.spec.limits.max_frame;
+        let endpoint = Endpoint::new(http, clients, max_frame)
+            .map_err(|error| ConnectError::Http(Arc::new(error)))?;
+        let known = http.pinned.or_else(|| clients.known(&http.url));
+        let opened = match known {
+            Some(Dialect::Sse) => self.open_sse(&endpoint, slot).await,
+            Some(Dialect::Streamable(_)) | None => {
+                self.open_streamable(&endpoint, (http.pinned, known), slot).await
+            }
+        };
+        match opened {
+            Ok((agreement, running, remote)) => {
+                clients.learn(&http.url, dialect(&agreement, &remote));
+                self.spawn(remote.watch(Arc::clone(&running.link), http.probe_every));
+                Ok((agreement, running))
+            }
+            Err(error) => {
+                clients.forget(&http.url);
+                Err(error)
+            }
+        }
+    }
+
+    async fn open_streamable(
+        &self,
+        endpoint: &Endpoint,
+        (pinned, known): (Option<Dialect>, Option<Dialect>),
+        slot: &mut Option<Running>,
+    ) -> Result<Connected, ConnectError> {
+        let (running, remote) = self.connect(endpoint.clone(), TransportKind::StreamableHttp);
+        let running = slot.insert(running).clone();
+        let plan = match (pinned, known) {
+            (Some(Dialect::Streamable(era)), _) => Plan::Only(era.into()),
+            (_, Some(Dialect::Streamable(era))) => {
+                Plan::FindOut(Some(self.era.unwrap_or(era.into())))
+            }
+            _ => Plan::FindOut(self.era),
+        };
+        match self.shake(&running, plan).await {
+            Ok(agreement) => {
+                if agreement.era == Era::Legacy {
+                    self.listen(&running, &remote).await;
+                }
+                Ok((agreement, running, remote))
+            }
+            Err(ConnectError::Http(error)) if pinned.is_none() && error.is_foreign() => {
+                self.tear_down(running).await;
+                let opened = self.open_sse(endpoint, slot).await;
+                // Where that is none of it either, what was said first says more.
+                let foreign = matches!(&opened, Err(ConnectError::Http(e)) if e.is_foreign());
+                if foreign { Err(ConnectError::Http(error)) } else { opened }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the stream of the server's own messages before the first call, which could need it.
+    async fn listen(&self, running: &Running, remote: &Arc<Remote>) {
+        remote.letters_have_arrived().await;
+        let (opened, known) = oneshot::channel();
+        self.spawn(Arc::clone(remote).listen(Arc::clone(&running.link), opened));
+        // Some servers send the head of the stream with its first event only.
+        drop(tokio::time::timeout(self.patience(), known).await);
+    }
+
+    async fn open_sse(
+        &self,
+        endpoint: &Endpoint,
+        slot: &mut Option<Running>,
+    ) -> Result<Connected, ConnectError> {
+        let (endpoint, events) = open_sse(endpoint).await.map_err(ConnectError::Http)?;
+        let (running, remote) = self.connect(endpoint, TransportKind::HttpSse);
+        let running = slot.insert(running).clone();
+        self.spawn(Arc::clone(&remote).read_all(Arc::clone(&running.link), events));
+        let agreement = self.shake(&running, Plan::FindOut(self.era)).await?;
+        remote.letters_have_arrived().await;
+        Ok((agreement, running, remote))
+    }
+
+    async fn shake(&self, running: &Running, plan: Plan) -> Result<Agreement, ConnectError> {
+        let roots = !self.connection.spec.roots.is_empty();
+        match handshake::shake(&running.link, roots, plan, self.patience()).await {
+            Ok(agreement) => Ok(agreement),
+            Err(HandshakeError::EndedAtProbe(error) | HandshakeError::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Makes a link; no connection is opened before its first message.
+    fn connect(&self, endpoint: Endpoint, kind: TransportKind) -> (Running, Arc<Remote>) {
+        let tools_changed = Arc::new(Notify::new());
+        let (far, changed) = ((endpoint, kind), Arc::clone(&tools_changed));
+        let remote = Arc::new(Remote::new(&self.connection, self.span.clone(), far, changed));
+        let way = Way::Exchanges(Arc::clone(&remote) as _);
+        let limits = self.connection.spec.limits;
+        let link = Link::new(self.number, self.span.clone(), limits, way, self.on_down());
+        let link = Arc::new(link);
+        remote.attach(&link);
+        self.spawn(Arc::clone(&link).clock());
+        (Running { link, tools_changed, carrier: Carrier::Remote(Arc::clone(&remote)) }, remote)
+    }
+}
+
+fn dialect(agreement: &Agreement, remote: &Remote) -> Dialect {
+    match (remote.kind(), agreement.era) {
+        (TransportKind::HttpSse, _) => Dialect::Sse,
+        (_, Era::Modern) => Dialect::Streamable(HttpEra::Modern),
+        (_, Era::Legacy) => Dialect::Streamable(HttpEra::Legacy),
+    }
+}
+
+impl From<HttpEra> for Era {
+    fn from(era: HttpEra) -> Self {
+        match era {
+            HttpEra::Modern => Self::Modern,
+            HttpEra::Legacy => Self::Legacy,
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! A link over HTTP, where every message is an exchange of its own.
+//!
+//! Three things run beside the exchanges: the stream of what the server says of its own accord
+//! ([`stream`], for those older than 2026-07-28; for HTTP+SSE it carries the answers, too), and the
+//! watch over whether the server is still there ([`health`]).
+
+mod exchange;
+mod health;
+mod stream;
+
+use std::sync::{
+    Arc, OnceLock, Weak,
+    atomic::{AtomicBool, Ordering},
+};
+
+use parking_lot::Mutex;
+use reqwest::header::{HeaderMap, HeaderValue};
+use rustc_hash::FxHashMap;
+use tokio::sync::{Notify, oneshot};
+use tokio_util::task::TaskTracker;
+use tracing::Span;
+
+pub(super) use stream::open_sse;
+
+use super::{
+    Connection,
+    handshake::{Era, MODERN},
+    inbound::Inbound,
+    link::Link,
+};
+use crate::{
+    error::{DownCause, DownReason},
+    scope::Scope,
+    status::TransportKind,
+    transport::{
+        Frames as _, Letter, Post, Subject,
+        http::{
+            endpoint::{Endpoint, SESSION_ID},
+            failure::{Cause, Failure},
+            mirror,
+        },
+    },
+    wire::{self, Incoming, RequestId},
+};
+
+/// From this revision on, every request says which revision it is in.
+const VERSION_IS_TOLD: &str = "2025-06-18";
+
+/// The far side of a link over HTTP.
+pub(crate) struct Remote {
+    link: OnceLock<Weak<Link>>,
+    connection: Weak<Connection>,
+    tasks: Scope,
+    span: Span,
+    endpoint: Endpoint,
+    kind: TransportKind,
+    tools_changed: Arc<Notify>,
+    /// What the server wants to be reminded of with every request, if it does.
+    http_session: Mutex<Option<HeaderValue>>,
+    /// The requests on their way: an exchange ends when its sender here is dropped. None once the
+    /// link is down.
+    exchanges: Mutex<Option<FxHashMap<RequestId, oneshot::Sender<()>>>>,
+    /// The messages on their way that are no requests.
+    letters: TaskTracker,
+    /// Told when an exchange was lost in a way that casts doubt on the server.
+    doubt: Notify,
+    /// Whether an exchange went well since somebody last looked.
+    active: AtomicBool,
+}
+
+impl Remote {
+    pub(super) fn new(
+        connection: &Arc<Connection>,
+        span: Span,
+        (endpoint, kind): (Endpoint, TransportKind),
+        tools_changed: Arc<Notify>,
+    ) -> Self {
+        Self {
+            link: OnceLock::new(),
+            connection: Arc::downgrade(connection),
+            tasks: connection.scope.tasks.clone(),
+            span,
+            endpoint,
+            kind,
+            tools_changed,
+            http_session: Mutex::default(),
+            exchanges: Mutex::new(Some(FxHashMap::default())),
+            letters: TaskTracker::new(),
+            doubt: Notify::new(),
+            active: AtomicBool::new(false),
+        }
+    }
+
+    /// Says whose far side it is; before that, nothing can be sent.
+    pub(super) fn attach(&self, link: &Arc<Link>) {
+        self.link.get_or_init(|| Arc::downgrade(link));
+    }
+
+    fn link(&self) -> Option<Arc<Link>> {
+        self.link.get()?.upgrade()
+    }
+
+    pub(super) fn kind(&self) -> TransportKind {
+        self.kind
+    }
+
+    /// Waits until the messages that are no requests have arrived: exchanges overtake one another,
+    /// and no request may overtake `notifications/initialized`.
+    pub(super) async fn letters_have_arrived(&self) {
+        self.letters.close();
+        self.letters.wait().await;
+        self.letters.reopen();
+    }
+
+    /// Ends all exchanges, and the HTTP session if there is one.
+    pub(super) async fn end(&self) {
+        self.close();
+        let Some(link) = self.link() else { return };
+        let lost = link
+            .down_reason()
+            .is_some_and(|reason| matches!(reason.cause, DownCause::HttpSessionLost));
+        if self.has_session() && !lost {
+            self.endpoint.farewell(self.session_headers(&link)).await;
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(&self.span, task);
+    }
+
+    /// Where what comes in goes; none if nobody is there any more.
+    fn inbound(&self, link: &Arc<Link>) -> Option<Inbound> {
+        let connection = self.connection.upgrade()?;
+        Some(Inbound::new(connection, Arc::clone(link), Arc::clone(&self.tools_changed)))
+    }
+
+    /// Hands over a message; `request` is what it can only answer, where that is known.
+    fn hand_over(&self, inbound: &mut Inbound, message: Vec<u8>, request: Option<RequestId>) {
+        self.active.store(true, Ordering::Relaxed);
+        let unroutable = matches!(wire::classify(wire::trim(&message)), Incoming::Unroutable);
+        let addressed = request.filter(|_| unroutable);
+        let addressed = addressed.and_then(|id| wire::addressed_error(wire::trim(&message), id));
+        inbound.frame(addressed.unwrap_or(message).into());
+        inbound.flush();
+    }
+
+    /// The headers of a message (MCP 2026-07-28, basic/transports/streamable-http).
+    fn headers(&self, link: &Link, subject: &Subject<'_>) -> HeaderMap {
+        if self.kind == TransportKind::HttpSse {
+            return HeaderMap::new();
+        }
+        match link.era() {
+            None if subject.method == "server/discover" => modern_headers(MODERN, subject),
+            None => HeaderMap::new(),
+            Some(Era::Modern) => modern_headers(MODERN, subject),
+            Some(Era::Legacy) => self.session_headers(link),
+        }
+    }
+
+    /// What binds a request to its HTTP session (MCP 2025-11-25, basic/transports).
+    fn session_headers(&self, link: &Link) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(version) = link.version().filter(|version| *version >= VERSION_IS_TOLD) {
+            mirror::version(&mut headers, version);
+        }
+        if let Some(id) = &*self.http_session.lock() {
+            headers.insert(SESSION_ID, id.clone());
+        }
+        headers
+    }
+
+    fn has_session(&self) -> bool {
+        self.http_session.lock().is_some()
+    }
+
+    /// Learns the HTTP session from the answer to `initialize`; elsewhere nobody has one to give.
+    fn learn_session(&self, headers: &HeaderMap) {
+        if let Some(id) = headers.get(SESSION_ID) {
+            let mut id = id.clone();
+            id.set_sensitive(true);
+            *self.http_session.lock() = Some(id);
+        }
+    }
+
+    /// Notes what a failure says of the server as a whole.
+    fn weigh(&self, link: &Link, failure: &Failure) {
+        match &failure.cause {
+            Cause::SessionLost => link.go_down(DownReason::new(DownCause::HttpSessionLost)),
+            Cause::Http(error) if error.is_loss() => self.doubt.notify_one(),
+            Cause::Http(_) => {}
+        }
+    }
+}
+
+fn modern_headers(version: &str, subject: &Subject<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    mirror::version(&mut headers, version);
+    if !subject.method.is_empty() {
+        mirror::subject(&mut headers, subject.method, subject.name);
+    }
+    mirror::parameters(&mut headers, subject.mirrored);
+    headers
+}
+
+impl Post for Remote {
+    fn post(self: Arc<Self>, letter: Letter<'_>) {
+        let Some(link) = self.link() else { return };
+        let headers = self.headers(&link, &letter.subject);
+        let opening = letter.subject.method == "initialize";
+        let Letter { request, frame, .. } = letter;
+        let Some(id) = request else {
+            let delivery = Arc::clone(&self).deliver(link, frame, headers);
+            return self.spawn(self.letters.track_future(delivery));
+        };
+        let (stop, stopped) = oneshot::channel();
+        match &mut *self.exchanges.lock() {
+            Some(exchanges) => exchanges.insert(id, stop),
+            // The link is down, and took the request along.
+            None => return,
+        };
+        self.spawn(Arc::clone(&self).exchange(link, (id, opening), (frame, headers), stopped));
+    }
+
+    fn recall(self: Arc<Self>, id: RequestId, notice: Option<Vec<u8>>) {
+        let stop = self.exchanges.lock().as_mut().and_then(|exchanges| exchanges.remove(&id));
+        drop(stop);
+        let modern = self.link().is_some_and(|link| link.era() == Some(Era::Modern));
+        // There, the end of its exchange is the cancellation of a request.
+        if modern && self.kind == TransportKind::StreamableHttp {
+            return;
+        }
+        if let Some(frame) = notice {
+            let subject = Subject { method: "notifications/cancelled", ..Subject::default() };
+            self.post(Letter { request: None, frame, subject });
+        }
+    }
+
+    fn unasked(&self) -> usize {
+        self.letters.len()
+    }
+
+    fn close(&self) {
+        let exchanges = self.exchanges.lock().take();
+        drop(exchanges);
+    }
+}

@@ -1,0 +1,77 @@
+//! Whether the server behind a URL is still there: asked when an exchange was lost, and now and then
+//! when there is none, if the host wants that.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use super::Remote;
+use crate::{
+    connection::{
+        ask::{AskError, ask},
+        handshake::Era,
+        link::{Link, Loss, Timing},
+    },
+    error::{DownCause, DownReason},
+};
+
+/// How long a server has to answer a probe.
+const PROBE: Duration = Duration::from_secs(10);
+
+impl Remote {
+    /// The task that takes the link down when the server is no longer there.
+    pub(in crate::connection) async fn watch(
+        self: Arc<Self>,
+        link: Arc<Link>,
+        every: Option<Duration>,
+    ) {
+        tokio::select! {
+            reason = self.until_lost(&link, every) => link.go_down(reason),
+            _ = link.down() => {}
+        }
+    }
+
+    async fn until_lost(&self, link: &Arc<Link>, every: Option<Duration>) -> DownReason {
+        loop {
+            tokio::select! {
+                () = self.doubt.notified() => {}
+                () = self.idle(every) => {}
+            }
+            if let Some(cause) = self.probe(link).await {
+                return DownReason::new(cause);
+            }
+        }
+    }
+
+    /// Resolves after an interval without an answer from the server.
+    async fn idle(&self, every: Option<Duration>) {
+        let Some(every) = every else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(every).await;
+            if !self.active.swap(false, Ordering::Relaxed) {
+                return;
+            }
+        }
+    }
+
+    /// Asks the server something that has no consequences, and returns what says that it is lost.
+    async fn probe(&self, link: &Arc<Link>) -> Option<DownCause> {
+        let method = match link.era() {
+            Some(Era::Modern) => "server/discover",
+            Some(Era::Legacy) | None => "ping",
+        };
+        let timing = Timing { idle: None, total: Some(PROBE) };
+        match ask(link, method, timing, |_| Ok(())).await {
+            Err(AskError::Lost(Loss::Http { error, .. })) => {
+                let alive = error.status().is_some_and(|status| status < 500);
+                (!alive).then_some(DownCause::Http(error))
+            }
+            Err(AskError::Lost(Loss::TimedOut { after, .. })) => {
+                Some(DownCause::Unresponsive { after })
+            }
+            // Whatever it says, it is there; or the link is down already.
+            Ok(_) | Err(AskError::Refused(_) | AskError::Malformed(_) | AskError::Lost(_)) => None,
+        }
+    }
+}

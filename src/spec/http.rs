@@ -1,0 +1,336 @@
+//! Declared servers behind a URL.
+
+use std::{fmt, marker::PhantomData, time::Duration};
+
+use reqwest::{
+    Url,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+
+use crate::error::SpecError;
+
+/// A server that speaks streamable HTTP.
+///
+/// Which revision it speaks is found out: 2026-07-28 first, then the older ones that open with
+/// `initialize`, and last, where it answers neither, legacy HTTP+SSE (MCP 2026-07-28,
+/// basic/versioning and basic/transports/streamable-http).
+pub type StreamableHttp = Remote<Streamable>;
+
+/// A server that speaks nothing but HTTP+SSE, the transport of MCP 2024-11-05: one stream for all
+/// answers, and a second URL for the requests.
+pub type HttpSse = Remote<Sse>;
+
+/// A server behind a URL, and how it is reached: a [`StreamableHttp`] or an [`HttpSse`].
+#[derive(Clone)]
+#[must_use]
+pub struct Remote<Kind> {
+    pub(crate) http: Http,
+    kind: PhantomData<Kind>,
+}
+
+/// Marks a [`StreamableHttp`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Streamable;
+
+/// Marks an [`HttpSse`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Sse;
+
+/// The eras of streamable HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HttpEra {
+    /// MCP 2026-07-28: every request stands for itself.
+    Modern,
+    /// MCP 2025-03-26 to 2025-11-25: `initialize`, and mostly an HTTP session.
+    Legacy,
+}
+
+/// How a URL is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Streamable(HttpEra),
+    Sse,
+}
+
+/// What both kinds have in common.
+#[derive(Clone)]
+pub(crate) struct Http {
+    pub(crate) url: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) client: ClientSettings,
+    /// The host's own client.
+    pub(crate) given: Option<reqwest::Client>,
+    pub(crate) pinned: Option<Dialect>,
+    pub(crate) probe_every: Option<Duration>,
+    plain_http: bool,
+    /// Headers that cannot be sent: their names, and what is wrong.
+    unfit: Vec<(String, &'static str)>,
+}
+
+/// What a client is built from; servers that agree in it share one, with its connections.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ClientSettings {
+    pub(crate) connect_timeout: Duration,
+    pub(crate) keep_alive: Duration,
+    pub(crate) compression: bool,
+    pub(crate) verify: bool,
+    pub(crate) proxy: Option<String>,
+    pub(crate) roots: Vec<Vec<u8>>,
+    pub(crate) identity: Option<Vec<u8>>,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(90),
+            compression: true,
+            verify: true,
+            proxy: None,
+            roots: Vec::new(),
+            identity: None,
+        }
+    }
+}
+
+impl StreamableHttp {
+    /// A server at this URL, such as `https://example.com/mcp`. `http://` is refused unless it leads
+    /// to this machine, or [`allow_plain_http`](Self::allow_plain_http) says otherwise.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self::of(url.into(), None)
+    }
+
+    /// Pins what would be found out: only this era is tried.
+    pub fn era(mut self, era: HttpEra) -> Self {
+        self.http.pinned = Some(Dialect::Streamable(era));
+        self
+    }
+}
+
+impl HttpSse {
+    /// A server whose stream is at this URL, such as `https://example.com/sse`. `http://` is refused
+    /// unless it leads to this machine, or [`allow_plain_http`](Self::allow_plain_http) says
+    /// otherwise.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self::of(url.into(), Some(Dialect::Sse))
+    }
+}
+
+impl<Kind> Remote<Kind> {
+    fn of(url: String, pinned: Option<Dialect>) -> Self {
+        let http = Http {
+            url,
+            headers: HeaderMap::new(),
+            client: ClientSettings::default(),
+            given: None,
+            pinned,
+            probe_every: None,
+            plain_http: false,
+            unfit: Vec::new(),
+        };
+        Self { http, kind: PhantomData }
+    }
+
+    /// Sends this header with every request.
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.http.add_header(name.as_ref(), value.as_ref(), false);
+        self
+    }
+
+    /// Sends this header with every request, and never prints its value.
+    pub fn sensitive_header(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.http.add_header(name.as_ref(), value.as_ref(), true);
+        self
+    }
+
+    /// How long a new connection may take. Default: 10 s.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.http.client.connect_timeout = limit;
+        self
+    }
+
+    /// How long an idle connection is kept for the next request. Default: 90 s.
+    pub fn keep_alive(mut self, limit: Duration) -> Self {
+        self.http.client.keep_alive = limit;
+        self
+    }
+
+    /// Whether compressed answers (gzip, br, zstd) are asked for. Default: yes. Limits count what
+    /// they unpack to.
+    pub fn compression(mut self, offered: bool) -> Self {
+        self.http.client.compression = offered;
+        self
+    }
+
+    /// Goes through this proxy, such as `http://proxy.example:3128`. The proxy variables of the
+    /// environment are not read.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.http.client.proxy = Some(url.into());
+        self
+    }
+
+    /// Trusts this root certificate (PEM, one or more) besides the system's.
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.http.client.roots.push(pem.into());
+        self
+    }
+
+    /// Shows this certificate to the server (mTLS): the chain and the private key in one PEM.
+    pub fn client_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.http.client.identity = Some(pem.into());
+        self
+    }
+
+    /// Trusts any certificate: whoever is in between reads and changes everything. Warns at every
+    /// start.
+    pub fn danger_accept_invalid_certificates(mut self) -> Self {
+        self.http.client.verify = false;
+        self
+    }
+
+    /// Uses this client instead of the runtime's. Its own settings hold; those for connections
+    /// declared here do not.
+    pub fn client(mut self, client: reqwest::Client) -> Self {
+        self.http.given = Some(client);
+        self
+    }
+
+    /// Allows `http://` to other machines, where everybody in between can read along.
+    pub fn allow_plain_http(mut self) -> Self {
+        self.http.plain_http = true;
+        self
+    }
+
+    /// Asks an idle server this often whether it is still there: `ping` in older revisions,
+    /// `server/discover` in 2026-07-28. Off by default.
+    pub fn probe_every(mut self, interval: Duration) -> Self {
+        self.http.probe_every = Some(interval);
+        self
+    }
+}
+
+impl Http {
+    fn add_header(&mut self, name: &str, value: &str, sensitive: bool) {
+        let Ok(header) = HeaderName::try_from(name) else {
+            return self.unfit.push((name.to_owned(), "its name is no HTTP token"));
+        };
+        if is_reserved(header.as_str()) {
+            return self.unfit.push((name.to_owned(), "the protocol itself sets it"));
+        }
+        let Ok(mut value) = HeaderValue::try_from(value) else {
+            return self.unfit.push((name.to_owned(), "its value holds control characters"));
+        };
+        value.set_sensitive(sensitive);
+        self.headers.append(header, value);
+    }
+
+    pub(super) fn faults(&self, server: &str, faults: &mut Vec<SpecError>) {
+        let server = || server.to_owned();
+        for (name, reason) in &self.unfit {
+            let (name, reason) = (name.clone(), *reason);
+            faults.push(SpecError::InvalidHeader { server: server(), name, reason });
+        }
+        let zeroes = [
+            ("connect_timeout", self.client.connect_timeout.is_zero()),
+            ("probe_every", self.probe_every.is_some_and(|every| every.is_zero())),
+        ];
+        for (what, _) in zeroes.into_iter().filter(|(_, zero)| *zero) {
+            faults.push(SpecError::Zero { server: server(), what });
+        }
+        if let Some(proxy) = &self.client.proxy
+            && Url::parse(proxy).is_err()
+        {
+            let reason = "it is no URL".to_owned();
+            faults.push(SpecError::InvalidUrl { server: server(), what: "proxy", reason });
+        }
+        if let Some(reason) = self.url_fault() {
+            faults.push(SpecError::InvalidUrl { server: server(), what: "url", reason });
+        }
+    }
+
+    fn url_fault(&self) -> Option<String> {
+        let url = match Url::parse(&self.url) {
+            Ok(url) => url,
+            Err(error) => return Some(error.to_string()),
+        };
+        match url.scheme() {
+            "https" => {}
+            "http" if self.plain_http || is_loopback(&url) => {}
+            "http" => {
+                return Some(
+                    "it is plain http to another machine: use https, or allow_plain_http".into(),
+                );
+            }
+            other => return Some(format!("its scheme is {other:?}, not http or https")),
+        }
+        let credentials = !url.username().is_empty() || url.password().is_some();
+        credentials.then(|| "it holds credentials: use sensitive_header for them".to_owned())
+    }
+}
+
+/// Headers that say what a request is, and not whose.
+fn is_reserved(name: &str) -> bool {
+    matches!(
+        name,
+        "accept"
+            | "content-type"
+            | "content-length"
+            | "transfer-encoding"
+            | "connection"
+            | "last-event-id"
+            | "mcp-session-id"
+            | "mcp-protocol-version"
+            | "mcp-method"
+            | "mcp-name"
+    ) || name.starts_with("mcp-param-")
+}
+
+/// Whether a URL leads to this machine, as far as its text says.
+fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+impl<Kind> fmt::Debug for Remote<Kind> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.http.fmt(f)
+    }
+}
+
+impl fmt::Debug for Http {
+    /// Without the query, where some put their keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = Url::parse(&self.url).map(|url| format!("{}{}", origin(&url), url.path()));
+        f.debug_struct("Http")
+            .field("url", &url.as_deref().unwrap_or("invalid"))
+            .field("headers", &self.headers)
+            .field("pinned", &self.pinned)
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSettings")
+            .field("connect_timeout", &self.connect_timeout)
+            .field("keep_alive", &self.keep_alive)
+            .field("compression", &self.compression)
+            .field("verify", &self.verify)
+            .field("proxy", &self.proxy.is_some())
+            .field("roots", &self.roots.len())
+            .field("identity", &self.identity.is_some())
+            .finish()
+    }
+}
+
+/// Scheme, host and port of a URL, which are safe to print.
+pub(crate) fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}

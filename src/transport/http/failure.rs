@@ -1,0 +1,110 @@
+//! From the HTTP client's errors to ours.
+
+use std::{
+    error::Error,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use reqwest::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+
+use crate::error::{Delivery, HttpError};
+
+/// Why an exchange brought no answer, and whether its request may have left.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) cause: Cause,
+    pub(crate) delivery: Delivery,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Cause {
+    Http(Arc<HttpError>),
+    /// The server does not know the HTTP session, and so did nothing.
+    SessionLost,
+}
+
+impl Failure {
+    pub(crate) fn new(error: HttpError, delivery: Delivery) -> Self {
+        Self { cause: Cause::Http(Arc::new(error)), delivery }
+    }
+
+    pub(crate) fn maybe_sent(error: HttpError) -> Self {
+        Self::new(error, Delivery::MaybeSent)
+    }
+
+    pub(crate) fn session_lost() -> Self {
+        Self { cause: Cause::SessionLost, delivery: Delivery::NotSent }
+    }
+
+    /// What the client said about a request that got no answer.
+    pub(crate) fn of_request(origin: &str, error: reqwest::Error) -> Self {
+        let origin = origin.to_owned();
+        if !error.is_connect() {
+            return Self::maybe_sent(HttpError::Broken { origin, source: shared(error) });
+        }
+        let tls = is_tls(&error);
+        let source = shared(error);
+        let error = if tls {
+            HttpError::Tls { origin, source }
+        } else {
+            HttpError::Connect { origin, source }
+        };
+        Self::new(error, Delivery::NotSent)
+    }
+}
+
+/// Without its URL, which may hold what nobody should read.
+pub(crate) fn shared(error: reqwest::Error) -> Arc<dyn Error + Send + Sync> {
+    Arc::new(error.without_url())
+}
+
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(error) = source {
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+        if error.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// What a status that is no answer says.
+pub(crate) fn status(origin: &str, status: u16, headers: &HeaderMap, body: &[u8]) -> HttpError {
+    /// How much of a body is kept.
+    const KEPT: usize = 1024;
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    HttpError::Status {
+        origin: origin.to_owned(),
+        status,
+        retry_after: text(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now())),
+        challenge: text(WWW_AUTHENTICATE).map(str::to_owned),
+        body: String::from_utf8_lossy(&body[..body.len().min(KEPT)]).into_owned(),
+    }
+}
+
+/// Seconds, or a date (RFC 9110, 10.2.3).
+fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = httpdate::parse_http_date(value).ok()?;
+    Some(at.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
+        let date = "Sun, 06 Nov 1994 08:49:47 GMT";
+        assert_eq!(retry_after(date, now), Some(Duration::from_secs(10)));
+        assert_eq!(retry_after(date, now + Duration::from_secs(60)), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon", now), None);
+    }
+}

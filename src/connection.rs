@@ -39,7 +39,6 @@ use crate::{
 use link::Link;
 
 /// What the connection of one server publishes: calls and handles read it, and never ask an actor.
-#[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) spec: ServerSpec,
     /// The place of its declaration in the session.
@@ -77,6 +76,16 @@ struct Mailbox(Box<dyn Fn() + Send + Sync>);
 impl std::fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Mailbox")
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    /// Without its session, whose catalog leads back here.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("spec", &self.spec)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
 };
 
 #[cfg(feature = "http")]
-pub(crate) use http::{ClientSettings, Dialect, Http, origin};
+pub(crate) use http::{ClientSettings, Dialect, Http, Pin, origin};
 #[cfg(feature = "http")]
 pub use http::{HttpEra, HttpSse, Remote, Sse, Streamable, StreamableHttp};
 

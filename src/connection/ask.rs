@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use super::link::{Link, Loss, Request, Timing};
-use crate::{
-    transport::Subject,
-    wire::{self, Answer, RawResult, RpcError},
-};
+use super::link::{Link, Loss, Request, Subject, Timing};
+use crate::wire::{self, Answer, RawResult, RpcError};
 
 /// Why a request of ours has no result.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use tracing::Span;
 use super::{
     Connection, SessionScope,
     handshake::Era,
-    link::{Link, Loss, Reply, Request, Timing},
+    link::{Link, Loss, Reply, Request, Subject, Timing},
 };
 use crate::{
     arguments::Arguments,
@@ -26,7 +26,6 @@ use crate::{
     policy::Limits,
     status::Phase,
     telemetry,
-    transport::Subject,
     wire::{self, Answer, RawResult},
 };
 
@@ -218,10 +217,13 @@ impl Future for Call {
             return Poll::Ready(Err(self.cancel()));
         }
         if let Stage::Declared { .. } | Stage::Refused(_) = self.stage {
-            // The request knows whom to wake, so there is nothing to poll yet.
-            return self
-                .begin(cx.waker())
-                .map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending);
+            if let Err(error) = self.begin(cx.waker()) {
+                return Poll::Ready(Err(error));
+            }
+            // The request knows whom to wake, so there is mostly nothing to poll yet.
+            if !matches!(&self.stage, Stage::Waiting { reply, .. } if reply.is_driven()) {
+                return Poll::Pending;
+            }
         }
         let Stage::Waiting { tool, reply, span } = &mut self.stage else { return Poll::Pending };
         let outcome = ready!(Pin::new(&mut *reply).poll(cx));
@@ -318,7 +320,7 @@ fn failed(tool: &Tool, epoch: u64, error: Arc<HttpError>, delivery: Delivery) ->
     let (server, id) = (tool.server().to_owned(), tool.id().to_owned());
     match (error.status(), &*error) {
         (Some(status), _) => CallError::HttpStatus { server, tool: id, status, delivery, error },
-        (None, HttpError::ContentType { .. }) => {
+        (None, HttpError::ContentType { .. } | HttpError::NoAnswer { .. }) => {
             CallError::InvalidResponse { server, tool: id, detail: error.to_string() }
         }
         (None, _) => {

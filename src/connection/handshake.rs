@@ -59,6 +59,13 @@ pub(crate) enum Plan {
     Only(Era),
 }
 
+impl Plan {
+    /// Whether anything else may be tried where this fails.
+    pub(crate) fn finds_out(self) -> bool {
+        matches!(self, Self::FindOut(_))
+    }
+}
+
 /// What a server and this crate agreed on.
 #[derive(Debug, Clone)]
 pub(crate) struct Agreement {

@@ -7,6 +7,7 @@
 //! no request can slip between the two and wait for ever.
 
 mod clock;
+mod post;
 mod reply;
 mod state;
 mod writer;
@@ -30,10 +31,11 @@ use super::handshake::Era;
 use crate::{
     error::{CallLimit, Delivery, DownCause, DownReason, HttpError},
     policy::Limits,
-    transport::{Letter, Post, Sink, Subject},
+    transport::Sink,
     wire::{self, Meta, RequestId},
 };
 
+pub(crate) use post::{Exchange, Letter, Post, Subject};
 pub(crate) use reply::Reply;
 use state::{Pending, Slot, State, delivery_of};
 
@@ -177,7 +179,8 @@ impl Link {
         state.admit(weight, &self.limits)?;
         let total_at = request.timing.total.and_then(|limit| now.checked_add(limit));
         let mut pending = Pending {
-            slot: Slot::Waiting(request.waker),
+            // Who drives an exchange need not be woken by it.
+            slot: Slot::Waiting(request.waker.filter(|_| self.post.is_none())),
             timing: request.timing,
             deadline: None,
             total_at,
@@ -190,18 +193,18 @@ impl Link {
         pending.extend(now);
         let alarm_moved = state.set_alarm(pending.deadline);
         state.pending.insert(request.id, pending);
-        self.dispatch(state, Some(request.id), request.frame, request.subject);
+        let exchange = self.dispatch(state, Some(request.id), request.frame, request.subject);
         if alarm_moved {
             self.alarm_moved.notify_one();
         }
-        Ok(Reply::new(Arc::clone(self), request.id))
+        Ok(Reply::new(Arc::clone(self), request.id, exchange))
     }
 
     /// Queues a notification of ours.
     pub(crate) fn notify(&self, mut frame: Vec<u8>, method: &str) {
         let state = self.state.lock();
         if state.down.is_none() {
-            self.dispatch(state, None, &mut frame, Subject { method, ..Subject::default() });
+            drop(self.dispatch(state, None, &mut frame, Subject { method, ..Subject::default() }));
         }
     }
 
@@ -211,7 +214,7 @@ impl Link {
         let state = self.state.lock();
         let queued = self.post.as_ref().map_or(state.outbox.unasked(), |post| post.unasked());
         if state.down.is_none() && queued < UNREAD_ANSWERS {
-            return self.dispatch(state, None, &mut frame, Subject::default());
+            return drop(self.dispatch(state, None, &mut frame, Subject::default()));
         }
         drop(state);
         self.go_down(DownReason::new(DownCause::NotReading { queued }));
@@ -224,12 +227,15 @@ impl Link {
         request: Option<RequestId>,
         frame: &mut Vec<u8>,
         subject: Subject<'_>,
-    ) {
-        let Some(post) = &self.post else { return self.enqueue(state, request, frame) };
+    ) -> Option<Exchange> {
+        let Some(post) = &self.post else {
+            self.enqueue(state, request, frame);
+            return None;
+        };
         // A task is spawned for it, and no lock is held where one is.
         drop(state);
         let frame = std::mem::take(frame);
-        Arc::clone(post).post(Letter { request, frame, subject });
+        Arc::clone(post).post(Letter { request, frame, subject })
     }
 
     /// Queues a frame and sees to it that it is written: here and now if nothing else is going on,
@@ -324,20 +330,23 @@ impl Link {
             return;
         };
         drop(state);
-        Arc::clone(post).recall(id, told.then(|| wire::cancelled(id, reason)));
+        if told {
+            Arc::clone(post).recall(wire::cancelled(id, reason));
+        }
+    }
+
+    /// Takes a request out of the table that its own exchange has settled, unless something else was
+    /// first.
+    fn conclude(&self, id: RequestId, outcome: Outcome) -> Outcome {
+        match self.state.lock().take(id) {
+            Some(Pending { slot: Slot::Settled(earlier), .. }) => earlier,
+            Some(Pending { slot: Slot::Waiting(_), .. }) | None => outcome,
+        }
     }
 
     /// Whether somebody waits for the answer to this request.
     pub(crate) fn waits_for(&self, id: RequestId) -> bool {
         self.state.lock().pending.get(&id).is_some_and(Pending::is_waiting)
-    }
-
-    /// Ends one request, if it still waits, and leaves the others alone.
-    pub(crate) fn fail(&self, id: RequestId, loss: Loss) {
-        let waker = self.state.lock().settle(id, Err(loss)).flatten();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
     }
 
     /// Notes that the server said of a request that it did not take it, for when the link goes down.
@@ -383,9 +392,6 @@ impl Link {
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         self.down.cancel();
-        if let Some(post) = &self.post {
-            post.close();
-        }
     }
 
     /// Why the link is down, if it is.

@@ -15,8 +15,7 @@ use std::sync::{
 
 use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderValue};
-use rustc_hash::FxHashMap;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 
@@ -26,14 +25,14 @@ use super::{
     Connection,
     handshake::{Era, MODERN},
     inbound::Inbound,
-    link::Link,
+    link::{Exchange, Letter, Link, Post, Subject},
 };
 use crate::{
     error::{DownCause, DownReason},
     scope::Scope,
     status::TransportKind,
     transport::{
-        Frames as _, Letter, Post, Subject,
+        Frames as _,
         http::{
             endpoint::{Endpoint, SESSION_ID},
             failure::{Cause, Failure},
@@ -57,9 +56,6 @@ pub(crate) struct Remote {
     tools_changed: Arc<Notify>,
     /// What the server wants to be reminded of with every request, if it does.
     http_session: Mutex<Option<HeaderValue>>,
-    /// The requests on their way: an exchange ends when its sender here is dropped. None once the
-    /// link is down.
-    exchanges: Mutex<Option<FxHashMap<RequestId, oneshot::Sender<()>>>>,
     /// The messages on their way that are no requests.
     letters: TaskTracker,
     /// Told when an exchange was lost in a way that casts doubt on the server.
@@ -84,7 +80,6 @@ impl Remote {
             kind,
             tools_changed,
             http_session: Mutex::default(),
-            exchanges: Mutex::new(Some(FxHashMap::default())),
             letters: TaskTracker::new(),
             doubt: Notify::new(),
             active: AtomicBool::new(false),
@@ -112,9 +107,8 @@ impl Remote {
         self.letters.reopen();
     }
 
-    /// Ends all exchanges, and the HTTP session if there is one.
+    /// Ends the HTTP session, if there is one.
     pub(super) async fn end(&self) {
-        self.close();
         let Some(link) = self.link() else { return };
         let lost = link
             .down_reason()
@@ -128,14 +122,11 @@ impl Remote {
         self.tasks.spawn(&self.span, task);
     }
 
-    /// Where what comes in goes; none if nobody is there any more.
-    fn inbound(&self, link: &Arc<Link>) -> Option<Inbound> {
-        let connection = self.connection.upgrade()?;
-        Some(Inbound::new(connection, Arc::clone(link), Arc::clone(&self.tools_changed)))
-    }
-
     /// Hands over a message; `request` is what it can only answer, where that is known.
-    fn hand_over(&self, inbound: &mut Inbound, message: Vec<u8>, request: Option<RequestId>) {
+    fn hand_over(&self, link: &Arc<Link>, message: Vec<u8>, request: Option<RequestId>) {
+        let Some(connection) = self.connection.upgrade() else { return };
+        let tools_changed = Arc::clone(&self.tools_changed);
+        let mut inbound = Inbound::new(connection, Arc::clone(link), tools_changed);
         self.active.store(true, Ordering::Relaxed);
         let unroutable = matches!(wire::classify(wire::trim(&message)), Incoming::Unroutable);
         let addressed = request.filter(|_| unroutable);
@@ -203,44 +194,29 @@ fn modern_headers(version: &str, subject: &Subject<'_>) -> HeaderMap {
 }
 
 impl Post for Remote {
-    fn post(self: Arc<Self>, letter: Letter<'_>) {
-        let Some(link) = self.link() else { return };
+    fn post(self: Arc<Self>, letter: Letter<'_>) -> Option<Exchange> {
+        let link = self.link()?;
         let headers = self.headers(&link, &letter.subject);
         let opening = letter.subject.method == "initialize";
         let Letter { request, frame, .. } = letter;
-        let Some(id) = request else {
-            let delivery = Arc::clone(&self).deliver(link, frame, headers);
-            return self.spawn(self.letters.track_future(delivery));
-        };
-        let (stop, stopped) = oneshot::channel();
-        match &mut *self.exchanges.lock() {
-            Some(exchanges) => exchanges.insert(id, stop),
-            // The link is down, and took the request along.
-            None => return,
-        };
-        self.spawn(Arc::clone(&self).exchange(link, (id, opening), (frame, headers), stopped));
+        if let Some(id) = request {
+            return Some(Box::pin(self.exchange(link, (id, opening), frame, headers)));
+        }
+        let delivery = Arc::clone(&self).deliver(link, frame, headers);
+        self.spawn(self.letters.track_future(delivery));
+        None
     }
 
-    fn recall(self: Arc<Self>, id: RequestId, notice: Option<Vec<u8>>) {
-        let stop = self.exchanges.lock().as_mut().and_then(|exchanges| exchanges.remove(&id));
-        drop(stop);
+    fn recall(self: Arc<Self>, notice: Vec<u8>) {
         let modern = self.link().is_some_and(|link| link.era() == Some(Era::Modern));
         // There, the end of its exchange is the cancellation of a request.
-        if modern && self.kind == TransportKind::StreamableHttp {
-            return;
-        }
-        if let Some(frame) = notice {
+        if !modern || self.kind == TransportKind::HttpSse {
             let subject = Subject { method: "notifications/cancelled", ..Subject::default() };
-            self.post(Letter { request: None, frame, subject });
+            drop(self.post(Letter { request: None, frame: notice, subject }));
         }
     }
 
     fn unasked(&self) -> usize {
         self.letters.len()
-    }
-
-    fn close(&self) {
-        let exchanges = self.exchanges.lock().take();
-        drop(exchanges);
     }
 }

@@ -63,6 +63,12 @@ pub enum HttpError {
         /// The content type that came.
         found: String,
     },
+    /// A message that does not answer the request it came for.
+    #[error("{origin} answered with a message that is no answer to the request")]
+    NoAnswer {
+        /// Scheme, host and port.
+        origin: String,
+    },
     /// An answer above the limit.
     #[error(
         "{origin} sent more than {limit} bytes in one message: raise Limits::max_frame if that is \
@@ -130,6 +136,7 @@ impl HttpError {
             | Self::Broken { .. }
             | Self::Ended { .. }
             | Self::ContentType { .. }
+            | Self::NoAnswer { .. }
             | Self::TooLarge { .. } => false,
         }
     }
@@ -140,7 +147,7 @@ impl HttpError {
     pub(crate) fn is_foreign(&self) -> bool {
         match self {
             Self::Status { status, .. } => !matches!(status, 401 | 403 | 407 | 429),
-            Self::ContentType { .. } | Self::Ended { .. } => true,
+            Self::ContentType { .. } | Self::NoAnswer { .. } | Self::Ended { .. } => true,
             Self::Connect { .. }
             | Self::Tls { .. }
             | Self::Broken { .. }

@@ -48,11 +48,18 @@ pub enum HttpEra {
     Legacy,
 }
 
-/// How a URL is spoken to.
+/// What is declared, and need not be found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
+pub(crate) enum Pin {
     Streamable(HttpEra),
     Sse,
+}
+
+/// How a URL is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Dialect {
+    pub(crate) sse: bool,
+    pub(crate) era: HttpEra,
 }
 
 /// What both kinds have in common.
@@ -63,7 +70,7 @@ pub(crate) struct Http {
     pub(crate) client: ClientSettings,
     /// The host's own client.
     pub(crate) given: Option<reqwest::Client>,
-    pub(crate) pinned: Option<Dialect>,
+    pub(crate) pinned: Option<Pin>,
     pub(crate) probe_every: Option<Duration>,
     plain_http: bool,
     /// Headers that cannot be sent: their names, and what is wrong.
@@ -105,7 +112,7 @@ impl StreamableHttp {
 
     /// Pins what would be found out: only this era is tried.
     pub fn era(mut self, era: HttpEra) -> Self {
-        self.http.pinned = Some(Dialect::Streamable(era));
+        self.http.pinned = Some(Pin::Streamable(era));
         self
     }
 }
@@ -115,12 +122,12 @@ impl HttpSse {
     /// unless it leads to this machine, or [`allow_plain_http`](Self::allow_plain_http) says
     /// otherwise.
     pub fn new(url: impl Into<String>) -> Self {
-        Self::of(url.into(), Some(Dialect::Sse))
+        Self::of(url.into(), Some(Pin::Sse))
     }
 }
 
 impl<Kind> Remote<Kind> {
-    fn of(url: String, pinned: Option<Dialect>) -> Self {
+    fn of(url: String, pinned: Option<Pin>) -> Self {
         let http = Http {
             url,
             headers: HeaderMap::new(),
@@ -192,7 +199,9 @@ impl<Kind> Remote<Kind> {
     }
 
     /// Uses this client instead of the runtime's. Its own settings hold; those for connections
-    /// declared here do not.
+    /// declared here do not. Build it with `redirect::Policy::none()`: one that follows redirects by
+    /// itself carries the headers declared here wherever they lead, and all that can be done here is
+    /// to refuse the answer.
     pub fn client(mut self, client: reqwest::Client) -> Self {
         self.http.given = Some(client);
         self
@@ -280,6 +289,7 @@ fn is_reserved(name: &str) -> bool {
             | "content-length"
             | "transfer-encoding"
             | "connection"
+            | "host"
             | "last-event-id"
             | "mcp-session-id"
             | "mcp-protocol-version"

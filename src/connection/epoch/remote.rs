@@ -12,7 +12,7 @@ use crate::{
         remote::{Remote, open_sse},
     },
     error::ConnectError,
-    spec::{Dialect, Http, HttpEra},
+    spec::{Dialect, Http, HttpEra, Pin},
     status::TransportKind,
     telemetry,
     transport::http::endpoint::Endpoint,
@@ -36,12 +36,16 @@ impl Epoch {
         let max_frame = self.connection.spec.limits.max_frame;
         let endpoint = Endpoint::new(http, clients, max_frame)
             .map_err(|error| ConnectError::Http(Arc::new(error)))?;
-        let known = http.pinned.or_else(|| clients.known(&http.url));
-        let opened = match known {
-            Some(Dialect::Sse) => self.open_sse(&endpoint, slot).await,
-            Some(Dialect::Streamable(_)) | None => {
-                self.open_streamable(&endpoint, (http.pinned, known), slot).await
+        let known = clients.known(&http.url);
+        let era = self.era.or(known.map(|known| known.era.into()));
+        let sse = known.is_some_and(|known| known.sse);
+        let opened = match http.pinned {
+            Some(Pin::Streamable(era)) => {
+                self.open_streamable(&endpoint, Plan::Only(era.into()), slot).await
             }
+            Some(Pin::Sse) => self.open_sse(&endpoint, era, slot).await,
+            None if sse => self.open_sse(&endpoint, era, slot).await,
+            None => self.open_streamable(&endpoint, Plan::FindOut(era), slot).await,
         };
         match opened {
             Ok((agreement, running, remote)) => {
@@ -59,18 +63,11 @@ impl Epoch {
     async fn open_streamable(
         &self,
         endpoint: &Endpoint,
-        (pinned, known): (Option<Dialect>, Option<Dialect>),
+        plan: Plan,
         slot: &mut Option<Running>,
     ) -> Result<Connected, ConnectError> {
         let (running, remote) = self.connect(endpoint.clone(), TransportKind::StreamableHttp);
         let running = slot.insert(running).clone();
-        let plan = match (pinned, known) {
-            (Some(Dialect::Streamable(era)), _) => Plan::Only(era.into()),
-            (_, Some(Dialect::Streamable(era))) => {
-                Plan::FindOut(Some(self.era.unwrap_or(era.into())))
-            }
-            _ => Plan::FindOut(self.era),
-        };
         match self.shake(&running, plan).await {
             Ok(agreement) => {
                 if agreement.era == Era::Legacy {
@@ -78,9 +75,9 @@ impl Epoch {
                 }
                 Ok((agreement, running, remote))
             }
-            Err(ConnectError::Http(error)) if pinned.is_none() && error.is_foreign() => {
+            Err(ConnectError::Http(error)) if plan.finds_out() && error.is_foreign() => {
                 self.tear_down(running).await;
-                let opened = self.open_sse(endpoint, slot).await;
+                let opened = self.open_sse(endpoint, None, slot).await;
                 // Where that is none of it either, what was said first says more.
                 let foreign = matches!(&opened, Err(ConnectError::Http(e)) if e.is_foreign());
                 if foreign { Err(ConnectError::Http(error)) } else { opened }
@@ -101,13 +98,14 @@ impl Epoch {
     async fn open_sse(
         &self,
         endpoint: &Endpoint,
+        era: Option<Era>,
         slot: &mut Option<Running>,
     ) -> Result<Connected, ConnectError> {
         let (endpoint, events) = open_sse(endpoint).await.map_err(ConnectError::Http)?;
         let (running, remote) = self.connect(endpoint, TransportKind::HttpSse);
         let running = slot.insert(running).clone();
         self.spawn(Arc::clone(&remote).read_all(Arc::clone(&running.link), events));
-        let agreement = self.shake(&running, Plan::FindOut(self.era)).await?;
+        let agreement = self.shake(&running, Plan::FindOut(era)).await?;
         remote.letters_have_arrived().await;
         Ok((agreement, running, remote))
     }
@@ -136,11 +134,11 @@ impl Epoch {
 }
 
 fn dialect(agreement: &Agreement, remote: &Remote) -> Dialect {
-    match (remote.kind(), agreement.era) {
-        (TransportKind::HttpSse, _) => Dialect::Sse,
-        (_, Era::Modern) => Dialect::Streamable(HttpEra::Modern),
-        (_, Era::Legacy) => Dialect::Streamable(HttpEra::Legacy),
-    }
+    let era = match agreement.era {
+        Era::Modern => HttpEra::Modern,
+        Era::Legacy => HttpEra::Legacy,
+    };
+    Dialect { sse: remote.kind() == TransportKind::HttpSse, era }
 }
 
 impl From<HttpEra> for Era {

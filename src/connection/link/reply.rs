@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::{Link, Loss, Outcome, Slot};
+use super::{Exchange, Link, Loss, Outcome, Slot};
 use crate::{
     error::{Delivery, DownCause, DownReason},
     wire::RequestId,
@@ -18,16 +18,22 @@ use crate::{
 ///
 /// Dropping it gives the request up: it is withdrawn if it has not left, otherwise the server is
 /// told once, without waiting for it.
-#[derive(Debug)]
 pub(crate) struct Reply {
     link: Arc<Link>,
     id: RequestId,
     taken: bool,
+    /// What has to be driven for the answer to come, where that is not done elsewhere.
+    exchange: Option<Exchange>,
 }
 
 impl Reply {
-    pub(super) fn new(link: Arc<Link>, id: RequestId) -> Self {
-        Self { link, id, taken: false }
+    pub(super) fn new(link: Arc<Link>, id: RequestId, exchange: Option<Exchange>) -> Self {
+        Self { link, id, taken: false, exchange }
+    }
+
+    /// Whether nothing happens until it is polled.
+    pub(crate) fn is_driven(&self) -> bool {
+        self.exchange.is_some()
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {
@@ -45,6 +51,15 @@ impl Future for Reply {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
+        if let Some(exchange) = &mut self.exchange
+            && let Poll::Ready(outcome) = exchange.as_mut().poll(cx)
+        {
+            self.exchange = None;
+            if let Some(outcome) = outcome {
+                self.taken = true;
+                return Poll::Ready(self.link.conclude(self.id, outcome));
+            }
+        }
         let mut waker = None;
         loop {
             match self.look(cx, &mut waker) {
@@ -94,6 +109,12 @@ impl Reply {
             Slot::Settled(outcome) => Look::Settled(outcome),
             Slot::Waiting(_) => Look::NeedsWaker,
         }
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reply").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

@@ -1,14 +1,19 @@
 //! One message and what comes back for it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use reqwest::{StatusCode, header::HeaderMap};
-use tokio::sync::oneshot;
 
 use super::Remote;
 use crate::{
-    connection::link::{Link, Loss},
-    error::{Delivery, DownCause, DownReason},
+    connection::{
+        handshake::Era,
+        link::{Link, Loss, Outcome},
+    },
+    error::{Delivery, HttpError},
     status::TransportKind,
     transport::http::{
         endpoint::{Content, SESSION_ID},
@@ -25,95 +30,78 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long a message that nobody waits for may take.
 const DELIVERY: Duration = Duration::from_secs(30);
 
-/// Sees to it that a request ends with its exchange, whatever became of that.
-struct Settle {
-    link: Arc<Link>,
-    id: RequestId,
-    /// Whether the answer comes another way.
-    elsewhere: bool,
-    loss: Option<Loss>,
-}
-
-impl Drop for Settle {
-    fn drop(&mut self) {
-        if self.elsewhere {
-            return;
-        }
-        let lost = || {
-            let reason = Arc::new(DownReason::new(DownCause::Internal));
-            Loss::Down { reason, delivery: Delivery::MaybeSent }
-        };
-        self.link.fail(self.id, self.loss.take().unwrap_or_else(lost));
-    }
-}
-
 impl Remote {
     /// Sends a request, and brings its answer home.
     pub(super) async fn exchange(
         self: Arc<Self>,
         link: Arc<Link>,
         (id, opening): (RequestId, bool),
-        (frame, headers): (Vec<u8>, HeaderMap),
-        stopped: oneshot::Receiver<()>,
-    ) {
-        let mut settle = Settle { link: Arc::clone(&link), id, elsewhere: false, loss: None };
-        let outcome = tokio::select! {
-            biased;
-            outcome = self.ask(&link, (id, opening), frame, headers) => outcome,
-            // Nobody waits for it: it was given up, or went down with its link.
-            _ = stopped => return,
-        };
-        if let Some(exchanges) = &mut *self.exchanges.lock() {
-            exchanges.remove(&id);
-        }
-        match outcome {
-            Ok(()) if self.kind == TransportKind::HttpSse => settle.elsewhere = true,
-            Ok(()) => {
-                let error = Arc::new(self.endpoint.ended());
-                settle.loss = Some(Loss::Http { error, delivery: Delivery::MaybeSent });
-            }
+        frame: Vec<u8>,
+        headers: HeaderMap,
+    ) -> Option<Outcome> {
+        match self.ask(&link, (id, opening), frame, headers).await {
+            Ok(answer) => answer.map(Ok),
             Err(failure) => {
                 if let Cause::SessionLost = failure.cause {
                     link.refused(id);
                 }
                 self.weigh(&link, &failure);
                 let Failure { cause, delivery } = failure;
-                settle.loss = match cause {
-                    Cause::Http(error) => Some(Loss::Http { error, delivery }),
+                match cause {
+                    Cause::Http(error) => Some(Err(Loss::Http { error, delivery })),
+                    // It went down with its link.
                     Cause::SessionLost => None,
-                };
+                }
             }
         }
     }
 
+    /// The answer, where it came as such; where it came among other messages, it has been handed over
+    /// with them.
     async fn ask(
-        &self,
+        self: &Arc<Self>,
         link: &Arc<Link>,
         (id, opening): (RequestId, bool),
         frame: Vec<u8>,
         headers: HeaderMap,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Vec<u8>>, Failure> {
         let session = headers.contains_key(SESSION_ID);
         let answered = self.endpoint.post(frame, headers).await?;
-        let Some(mut inbound) = self.inbound(link) else { return Ok(()) };
-        if opening && self.kind == TransportKind::StreamableHttp {
+        self.active.store(true, Ordering::Relaxed);
+        if self.kind == TransportKind::HttpSse {
+            let Content::Refused { status, body } = answered.content else { return Ok(None) };
+            return Err(self.refusal(status, &answered.headers, &body));
+        }
+        if opening {
             self.learn_session(&answered.headers);
         }
-        match answered.content {
-            Content::Accepted => {}
-            Content::Message(message) => self.hand_over(&mut inbound, message, Some(id)),
-            Content::Stream(events) => return self.follow_answer(link, id, events).await,
+        let message = match answered.content {
+            Content::Accepted => return Err(self.no_answer()),
+            Content::Message(message) => message,
+            Content::Stream(events) => {
+                self.follow_answer(link, id, events).await?;
+                return Ok(None);
+            }
             Content::Refused { status: StatusCode::NOT_FOUND, .. } if session => {
                 return Err(Failure::session_lost());
             }
+            Content::Refused { body, .. } if is_error_answer(&body) => body,
             Content::Refused { status, body } => {
-                if !is_error_answer(&body) {
-                    return Err(self.refusal(status, &answered.headers, &body));
-                }
-                self.hand_over(&mut inbound, body, Some(id));
+                return Err(self.refusal(status, &answered.headers, &body));
             }
+        };
+        if let Incoming::Answer { id: found } = wire::classify(&message)
+            && found == id
+        {
+            return Ok(Some(message));
         }
-        Ok(())
+        self.hand_over(link, message, Some(id));
+        if link.waits_for(id) { Err(self.no_answer()) } else { Ok(None) }
+    }
+
+    fn no_answer(&self) -> Failure {
+        let origin = self.endpoint.origin();
+        Failure::new(HttpError::NoAnswer { origin }, Delivery::Answered)
     }
 
     fn refusal(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
@@ -130,26 +118,25 @@ impl Remote {
     /// Reads a stream until it brings the answer. One that breaks off before can be taken up where
     /// it ended, if its events had ids (MCP 2025-11-25, basic/transports; no more in 2026-07-28).
     async fn follow_answer(
-        &self,
+        self: &Arc<Self>,
         link: &Arc<Link>,
         id: RequestId,
         mut events: Box<EventStream>,
     ) -> Result<(), Failure> {
         let mut cursor = Cursor::default();
         loop {
-            let Some(mut inbound) = self.inbound(link) else { return Ok(()) };
             let broken = loop {
                 match events.next(&mut cursor).await {
-                    Ok(Some(event)) => self.hand_over(&mut inbound, event.data, Some(id)),
+                    Ok(Some(event)) => self.hand_over(link, event.data, Some(id)),
                     Ok(None) => break None,
                     Err(error) => break Some(error),
                 }
                 if !link.waits_for(id) {
-                    return self.linger(link, events).await;
+                    self.spawn(Arc::clone(self).linger(Arc::clone(link), events));
+                    return Ok(());
                 }
             };
-            let resumable = link.era() == Some(crate::connection::handshake::Era::Legacy)
-                && cursor.last_event_id.is_some();
+            let resumable = link.era() == Some(Era::Legacy) && cursor.last_event_id.is_some();
             if !resumable {
                 let error = broken.unwrap_or_else(|| self.endpoint.ended());
                 return Err(Failure::maybe_sent(error));
@@ -159,17 +146,18 @@ impl Remote {
     }
 
     /// Reads what else a stream says, so that its connection can be used again.
-    async fn linger(&self, link: &Arc<Link>, mut events: Box<EventStream>) -> Result<(), Failure> {
+    async fn linger(self: Arc<Self>, link: Arc<Link>, mut events: Box<EventStream>) {
         let rest = async {
             let mut cursor = Cursor::default();
-            while let (Ok(Some(event)), Some(mut inbound)) =
-                (events.next(&mut cursor).await, self.inbound(link))
-            {
-                self.hand_over(&mut inbound, event.data, None);
+            while let Ok(Some(event)) = events.next(&mut cursor).await {
+                self.hand_over(&link, event.data, None);
             }
         };
-        drop(tokio::time::timeout(LINGER, rest).await);
-        Ok(())
+        tokio::select! {
+            () = rest => {}
+            () = tokio::time::sleep(LINGER) => {}
+            _ = link.down() => {}
+        }
     }
 
     /// Sends a message that is no request.

@@ -68,11 +68,9 @@ impl Remote {
         cursor: &mut Cursor,
     ) -> bool {
         let mut spoke = false;
-        while let (Ok(Some(event)), Some(mut inbound)) =
-            (events.next(cursor).await, self.inbound(link))
-        {
+        while let Ok(Some(event)) = events.next(cursor).await {
             spoke = true;
-            self.hand_over(&mut inbound, event.data, None);
+            self.hand_over(link, event.data, None);
         }
         spoke
     }
@@ -126,12 +124,7 @@ impl Remote {
         let read = async {
             loop {
                 match events.next(&mut cursor).await {
-                    Ok(Some(event)) => {
-                        let Some(mut inbound) = self.inbound(&link) else {
-                            return self.endpoint.ended();
-                        };
-                        self.hand_over(&mut inbound, event.data, None);
-                    }
+                    Ok(Some(event)) => self.hand_over(&link, event.data, None),
                     Ok(None) => return self.endpoint.ended(),
                     Err(error) => return error,
                 }

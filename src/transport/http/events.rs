@@ -73,6 +73,9 @@ impl EventStream {
             cursor.retry = retry.map(Duration::from_millis).or(cursor.retry);
             // Events without data are no messages: they only move the cursor.
             if let Some(data) = data.filter(|data| !data.trim().is_empty()) {
+                if data.len() > self.limit {
+                    return Err(self.broken(Error::Body(Box::new(MeteredError::TooLarge))));
+                }
                 return Ok(Some(Event { name, data: data.into_bytes() }));
             }
         }

@@ -40,17 +40,15 @@ impl Failure {
     /// What the client said about a request that got no answer.
     pub(crate) fn of_request(origin: &str, error: reqwest::Error) -> Self {
         let origin = origin.to_owned();
-        if !error.is_connect() {
-            return Self::maybe_sent(HttpError::Broken { origin, source: shared(error) });
-        }
-        let tls = is_tls(&error);
+        let (connecting, tls) = (error.is_connect(), is_tls(&error));
+        let delivery = if connecting { Delivery::NotSent } else { Delivery::MaybeSent };
         let source = shared(error);
-        let error = if tls {
-            HttpError::Tls { origin, source }
-        } else {
-            HttpError::Connect { origin, source }
+        let error = match (tls, connecting) {
+            (true, _) => HttpError::Tls { origin, source },
+            (false, true) => HttpError::Connect { origin, source },
+            (false, false) => HttpError::Broken { origin, source },
         };
-        Self::new(error, Delivery::NotSent)
+        Self::new(error, delivery)
     }
 }
 
@@ -59,16 +57,12 @@ pub(crate) fn shared(error: reqwest::Error) -> Arc<dyn Error + Send + Sync> {
     Arc::new(error.without_url())
 }
 
-fn is_tls(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        if error.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+/// Whether TLS stands anywhere behind an error; I/O errors hide it one in another.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+    error.is::<rustls::Error>()
+        || inner.is_some_and(|inner| is_tls(inner))
+        || error.source().is_some_and(is_tls)
 }
 
 /// What a status that is no answer says.

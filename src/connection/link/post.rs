@@ -1,0 +1,42 @@
+//! The way out of a link whose messages are exchanges of their own.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use super::Outcome;
+use crate::wire::RequestId;
+
+/// Where messages go one by one, each as an exchange of its own.
+pub(crate) trait Post: Send + Sync + 'static {
+    /// The exchange of a request, which whoever waits for its answer has to drive; it is given up by
+    /// being dropped. Any other message goes on its way by itself.
+    fn post(self: Arc<Self>, letter: Letter<'_>) -> Option<Exchange>;
+
+    /// Is told that a request was given up, and what the server may be told of it.
+    fn recall(self: Arc<Self>, notice: Vec<u8>);
+
+    /// How many messages that are no requests are on their way.
+    fn unasked(&self) -> usize;
+}
+
+/// A request on its way, and its outcome; none if that comes, or came, another way.
+pub(crate) type Exchange = Pin<Box<dyn Future<Output = Option<Outcome>> + Send>>;
+
+/// A message, with what stands in it that may be told outside, too.
+#[derive(Debug)]
+pub(crate) struct Letter<'a> {
+    /// The request that it is, if it is one.
+    pub(crate) request: Option<RequestId>,
+    pub(crate) frame: Vec<u8>,
+    pub(crate) subject: Subject<'a>,
+}
+
+/// What a message is about.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Subject<'a> {
+    /// Its method; empty for an answer.
+    pub(crate) method: &'a str,
+    /// The tool, prompt or resource that it names.
+    pub(crate) name: Option<&'a str>,
+    /// Arguments that are to be repeated outside: names and values.
+    pub(crate) mirrored: &'a [(String, String)],
+}

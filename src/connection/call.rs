@@ -1,5 +1,7 @@
 //! One call, from admission to outcome.
 
+mod relisted;
+
 use std::{
     cell::RefCell,
     future::Future,
@@ -10,8 +12,11 @@ use std::{
 };
 
 use serde::Deserialize;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::Span;
+
+use relisted::{Again, Relisted};
 
 use super::{
     Connection, SessionScope,
@@ -66,13 +71,25 @@ pub struct Call {
     idle_timeout: Option<Duration>,
     total_timeout: Option<Duration>,
     cancelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Whether this is the second attempt of another.
+    once: bool,
 }
 
 #[derive(Debug)]
 enum Stage {
-    Declared { tool: Tool, arguments: Arguments },
+    Declared {
+        tool: Tool,
+        arguments: Arguments,
+    },
     Refused(Box<CallError>),
-    Waiting { tool: Tool, reply: Reply, span: Span },
+    Waiting {
+        tool: Tool,
+        reply: Reply,
+        span: Span,
+        again: Option<Box<Again>>,
+    },
+    /// Refused once, for a reason that a new list of tools may mend.
+    Relisted(Relisted),
     Ended,
 }
 
@@ -100,7 +117,7 @@ impl Call {
     }
 
     fn new(stage: Stage) -> Self {
-        Self { stage, idle_timeout: None, total_timeout: None, cancelled: None }
+        Self { stage, idle_timeout: None, total_timeout: None, cancelled: None, once: false }
     }
 
     /// How long this call may go without an answer or progress, instead of the server's or the
@@ -128,12 +145,19 @@ impl Call {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Declared { tool, arguments } => {
                 let (reply, span) = self.send(&tool, &arguments, waker)?;
-                self.stage = Stage::Waiting { tool, reply, span };
+                let mirrors = reply.is_driven() && reply.link().mirrors() && !self.once;
+                let again = mirrors.then(|| Box::new(self.again(&tool, arguments)));
+                self.stage = Stage::Waiting { tool, reply, span, again };
                 Ok(())
             }
             Stage::Refused(error) => Err(*error),
-            Stage::Waiting { .. } | Stage::Ended => Ok(()),
+            Stage::Waiting { .. } | Stage::Relisted(_) | Stage::Ended => Ok(()),
         }
+    }
+
+    fn again(&self, tool: &Tool, arguments: Arguments) -> Again {
+        let total = self.timing(tool.connection()).total;
+        Again { arguments, began: Instant::now(), idle_timeout: self.idle_timeout, total }
     }
 
     fn send(
@@ -198,9 +222,10 @@ impl Call {
     /// Ends a call that its token cancelled.
     fn cancel(&mut self) -> CallError {
         let (tool, span, delivery) = match std::mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Waiting { tool, reply, span } => (tool, span, reply.cancel()),
+            Stage::Waiting { tool, reply, span, .. } => (tool, span, reply.cancel()),
             Stage::Declared { tool, .. } => (tool, Span::none(), Delivery::NotSent),
             Stage::Refused(error) => return *error,
+            Stage::Relisted(relisted) => (relisted.tool, Span::none(), Delivery::MaybeSent),
             Stage::Ended => return CallError::SessionClosed { delivery: Delivery::MaybeSent },
         };
         let error = CallError::Cancelled { tool: tool.id().to_owned(), delivery };
@@ -225,12 +250,26 @@ impl Future for Call {
                 return Poll::Pending;
             }
         }
-        let Stage::Waiting { tool, reply, span } = &mut self.stage else { return Poll::Pending };
-        let outcome = ready!(Pin::new(&mut *reply).poll(cx));
-        let outcome = conclude(tool, reply.link(), outcome);
-        telemetry::call_ended(span, outcome.as_ref());
-        self.stage = Stage::Ended;
-        Poll::Ready(outcome)
+        let (tool, outcome, again) = match &mut self.stage {
+            Stage::Waiting { tool, reply, span, again } => {
+                let outcome = ready!(Pin::new(&mut *reply).poll(cx));
+                let outcome = conclude(tool, reply.link(), outcome);
+                telemetry::call_ended(span, outcome.as_ref());
+                (tool, outcome, again.take())
+            }
+            Stage::Relisted(relisted) => {
+                let outcome = ready!(relisted.as_mut().poll(cx));
+                self.stage = Stage::Ended;
+                return Poll::Ready(outcome);
+            }
+            Stage::Declared { .. } | Stage::Refused(_) | Stage::Ended => return Poll::Pending,
+        };
+        let Some(again) = again.filter(|_| Again::is_called_for(&outcome)) else {
+            self.stage = Stage::Ended;
+            return Poll::Ready(outcome);
+        };
+        self.stage = Stage::Relisted(again.start(tool.clone(), outcome));
+        self.poll(cx)
     }
 }
 

@@ -171,6 +171,13 @@ impl Link {
         self.post.is_some() && self.era() == Some(Era::Modern)
     }
 
+    /// Has the server asked again for its tools, because what is known of them is wrong.
+    pub(crate) fn relist(&self) {
+        if let Some(post) = &self.post {
+            post.relist();
+        }
+    }
+
     /// Inserts a request and queues its frame, in one step; on a dead or full link it does neither.
     pub(crate) fn send(self: &Arc<Self>, request: Request<'_>) -> Result<Reply, Loss> {
         let now = Instant::now();
@@ -335,10 +342,12 @@ impl Link {
         }
     }
 
-    /// Takes a request out of the table that its own exchange has settled, unless something else was
-    /// first.
+    /// Takes a request out of the table that its own exchange has settled. If something else was
+    /// first, that counts, unless the exchange knows better: that nothing has left.
     fn conclude(&self, id: RequestId, outcome: Outcome) -> Outcome {
+        let unsent = delivery_of(&outcome) == Delivery::NotSent;
         match self.state.lock().take(id) {
+            Some(Pending { slot: Slot::Settled(_), .. }) if unsent => outcome,
             Some(Pending { slot: Slot::Settled(earlier), .. }) => earlier,
             Some(Pending { slot: Slot::Waiting(_), .. }) | None => outcome,
         }

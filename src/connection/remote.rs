@@ -216,6 +216,10 @@ impl Post for Remote {
         }
     }
 
+    fn relist(&self) {
+        self.tools_changed.notify_one();
+    }
+
     fn unasked(&self) -> usize {
         self.letters.len()
     }

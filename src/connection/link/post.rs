@@ -14,6 +14,9 @@ pub(crate) trait Post: Send + Sync + 'static {
     /// Is told that a request was given up, and what the server may be told of it.
     fn recall(self: Arc<Self>, notice: Vec<u8>);
 
+    /// Has the server asked again for its tools.
+    fn relist(&self);
+
     /// How many messages that are no requests are on their way.
     fn unasked(&self) -> usize;
 }

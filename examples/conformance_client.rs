@@ -1,0 +1,159 @@
+//! The client that the official conformance suite drives, one process a scenario.
+//!
+//! ```text
+//! tests/conformance 2025-11-25
+//! ```
+//!
+//! The suite gives the URL of its server as the last argument, and the scenario and what belongs to
+//! it in the environment. It tells the protocol's revision too, which nobody asks here: the library
+//! finds it out, as for any host. Exits with an error if anything went otherwise than it should.
+
+use std::{
+    env,
+    error::Error,
+    io::{self, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
+
+use callboard::{
+    CatalogFault, OpenError, Output, RestartPolicy, Runtime, ServerSpec, Session, StreamableHttp,
+};
+use serde_json::{Value, json};
+
+/// How long a scenario may take: longer than any waits, for all of a set run at once.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    let tokio = tokio::runtime::Runtime::new().expect("tokio starts");
+    let outcome = tokio.block_on(async {
+        let run = tokio::time::timeout(PATIENCE, run()).await;
+        run.unwrap_or_else(|_| Err(format!("not over after {PATIENCE:?}").into()))
+    });
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    // There is nobody left to tell if stderr is closed.
+    writeln!(io::stderr(), "{error}").unwrap_or_default();
+    ExitCode::FAILURE
+}
+
+async fn run() -> Outcome {
+    let url = env::args().next_back().ok_or("the URL of the server is missing")?;
+    let scenario = env::var("MCP_CONFORMANCE_SCENARIO")?;
+    let runtime = Runtime::start().await;
+    let outcome = async {
+        let session = open(&runtime, &url).await?;
+        let outcome = play(&scenario, &session).await;
+        session.close().await;
+        outcome
+    };
+    let outcome = outcome.await;
+    runtime.shutdown().await;
+    let left = runtime.leak_report();
+    if left.is_empty() { outcome } else { Err(format!("left after shutdown: {left}").into()) }
+}
+
+async fn open(runtime: &Runtime, url: &str) -> Outcome<Session> {
+    let server = ServerSpec::new("mock", StreamableHttp::new(url));
+    let server = server.required().restart(RestartPolicy::never());
+    runtime.session("conformance").server(server).open().await.map_err(explain)
+}
+
+/// Why the server is not ready.
+fn explain(error: OpenError) -> Box<dyn Error + Send + Sync> {
+    let OpenError::Required(failures) = &error else { return error.into() };
+    let why = failures.iter().find_map(|failure| failure.error.as_ref());
+    why.map(ToString::to_string).unwrap_or_else(|| error.to_string()).into()
+}
+
+async fn play(scenario: &str, session: &Session) -> Outcome {
+    match scenario {
+        // To be ready is all that they ask for.
+        "initialize" | "request-metadata" => Ok(()),
+        "tools_call" => {
+            let text = call(session, "add_numbers", json!({ "a": 5, "b": 3 })).await?;
+            expect(&text, "The sum of 5 and 3 is 8")
+        }
+        "sse-retry" => {
+            let text = call(session, "test_reconnection", json!({})).await?;
+            expect(&text, "Reconnection test completed successfully")
+        }
+        "http-standard-headers" | "sep-2322-client-request-state" => call_all(session).await,
+        "http-custom-headers" => call_as_told(session).await,
+        "http-invalid-tool-headers" => call_what_is_valid(session).await,
+        "json-schema-ref-no-deref" => {
+            session.tool("mock.lookup_user").map(drop).ok_or_else(|| "no lookup_user".into())
+        }
+        "json-schema-2020-12-preservation" => give_the_schema_back(session).await,
+        "elicitation-sep1034-client-defaults" => {
+            let text = call(session, "test_client_elicitation_defaults", json!({})).await?;
+            expect(text.split(':').next().unwrap_or_default(), "Elicitation completed")
+        }
+        _ if scenario.starts_with("auth/") => {
+            expect(&call(session, "test-tool", json!({})).await?, "test")
+        }
+        _ => Err(format!("nothing is known of the scenario {scenario}").into()),
+    }
+}
+
+/// Calls a tool that has to succeed; returns its text.
+async fn call(session: &Session, tool: &str, arguments: Value) -> Outcome<String> {
+    text(tool, session.call(format!("mock.{tool}"), arguments).await?)
+}
+
+fn text(tool: &str, output: Output) -> Outcome<String> {
+    if output.is_error() {
+        return Err(format!("{tool} failed: {}", output.raw()).into());
+    }
+    Ok(output.text())
+}
+
+fn expect(text: &str, expected: &str) -> Outcome {
+    if text == expected { Ok(()) } else { Err(format!("{text:?} is not {expected:?}").into()) }
+}
+
+/// Calls every tool there is, without arguments.
+async fn call_all(session: &Session) -> Outcome {
+    let tools = session.tools();
+    if tools.is_empty() {
+        return Err("no tools".into());
+    }
+    for tool in &*tools {
+        text(tool.id(), tool.call(json!({})).await?)?;
+    }
+    Ok(())
+}
+
+/// Makes the calls that the scenario gives.
+async fn call_as_told(session: &Session) -> Outcome {
+    let context: Value = serde_json::from_str(&env::var("MCP_CONFORMANCE_CONTEXT")?)?;
+    let calls = context["toolCalls"].as_array().ok_or("no tool calls in the context")?;
+    for told in calls {
+        let tool = told["name"].as_str().ok_or("a tool call without a name")?;
+        call(session, tool, told["arguments"].clone()).await?;
+    }
+    Ok(())
+}
+
+/// Calls the tools that the catalog offers: the valid one alone, with every other one reported.
+async fn call_what_is_valid(session: &Session) -> Outcome {
+    let tools = session.tools();
+    let offered: Vec<_> = tools.iter().map(|tool| tool.name()).collect();
+    for tool in &*tools {
+        text(tool.id(), tool.call(json!({ "region": "eu" })).await?)?;
+    }
+    let left_out = |fault: &&CatalogFault| matches!(fault, CatalogFault::BadTool { .. });
+    let reported = tools.faults().iter().filter(left_out).count();
+    if offered == ["valid_tool"] && reported == 11 {
+        return Ok(());
+    }
+    Err(format!("{offered:?} are offered, and {reported} tools reported").into())
+}
+
+/// Sends a tool's schema back, which has to be as it came.
+async fn give_the_schema_back(session: &Session) -> Outcome {
+    let tool = session.tool("mock.json_schema_2020_12_tool").ok_or("no such tool")?;
+    let schema = tool.input_schema();
+    expect(&call(session, "json_schema_echo", json!({ "schema": schema })).await?, "echoed")
+}

@@ -3,6 +3,8 @@
 //! `cargo bench --bench loss -- callboard rmcp`; without names it measures everyone.
 #![expect(clippy::print_stdout, reason = "a benchmark reports on stdout")]
 
+#[path = "support/answers.rs"]
+mod answers;
 #[path = "support/callboard_peer.rs"]
 mod callboard_peer;
 #[path = "support/child.rs"]
@@ -11,6 +13,8 @@ mod child;
 mod floor;
 #[path = "support/kill.rs"]
 mod kill;
+#[path = "support/manner.rs"]
+mod manner;
 #[path = "support/median.rs"]
 mod median;
 #[path = "support/peer.rs"]
@@ -29,8 +33,8 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, timeout};
 
 use crate::callboard_peer::CallboardPeer;
-use crate::child::{COUNT, Manner};
 use crate::floor::Floor;
+use crate::manner::{COUNT, Manner};
 use crate::median::median;
 use crate::peer::Peer;
 use crate::rmcp_peer::RmcpPeer;

@@ -7,6 +7,8 @@
 //! `cargo bench --bench scale -- callboard rmcp`; without names it measures everyone.
 #![expect(clippy::print_stdout, reason = "a benchmark reports on stdout")]
 
+#[path = "support/answers.rs"]
+mod answers;
 #[path = "support/child.rs"]
 mod child;
 #[path = "support/cost.rs"]
@@ -15,8 +17,12 @@ mod cost;
 mod fleet;
 #[path = "support/floor.rs"]
 mod floor;
+#[path = "support/manner.rs"]
+mod manner;
 #[path = "support/median.rs"]
 mod median;
+#[path = "support/memory.rs"]
+mod memory;
 #[path = "support/peer.rs"]
 mod peer;
 #[path = "support/processor.rs"]
@@ -92,7 +98,7 @@ fn compare(count: usize) {
 }
 
 fn measure_apart(name: &str, count: usize) -> Cost {
-    let output = Command::new(child::executable())
+    let output = Command::new(manner::executable())
         .args(["--measure", name, &count.to_string()])
         .output()
         .expect("run the measurement");

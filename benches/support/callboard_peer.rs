@@ -8,7 +8,7 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
-use crate::child::{Manner, executable};
+use crate::manner::{Manner, executable};
 use crate::peer::Peer;
 
 /// What the result has around its text.

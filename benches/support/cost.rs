@@ -4,11 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit, test_kill_process};
+use rustix::process::{Pid, test_kill_process};
 use tokio::time::Instant;
 
 use crate::fleet::Fleet;
 use crate::median::median;
+use crate::memory::{allow_descriptors, resident};
 use crate::processor::processor_time;
 
 /// The cost of a fleet as a whole.
@@ -41,25 +42,9 @@ async fn timed<T>(work: impl Future<Output = T>) -> (T, f64, f64) {
     (output, started.elapsed().as_secs_f64(), spent.as_secs_f64())
 }
 
-/// Bytes of heap and stacks in memory. Code is not counted: its pages are read once, not per server.
-fn resident() -> f64 {
-    let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").expect("the memory in use");
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"));
-    let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kibibytes: f64 = number.and_then(|number| number.trim().parse().ok()).expect("a number");
-    kibibytes * 1024.0
-}
-
 fn is_left(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     test_kill_process(pid.expect("a process id")).is_ok()
-}
-
-/// Raises this process's limit of open files as far as it may.
-fn allow_descriptors() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, ..limit };
-    setrlimit(Resource::Nofile, raised).expect("raise the limit of open files");
 }
 
 impl Cost {

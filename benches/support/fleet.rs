@@ -4,7 +4,7 @@ use callboard::{Runtime, ServerSpec, Session, Stdio};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::child::{Manner, executable};
+use crate::manner::{Manner, executable};
 use crate::peer::Peer;
 
 const TEXT: &str = "one call to each";

@@ -18,7 +18,7 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, yield_now};
 
-use crate::child::{Manner, executable};
+use crate::manner::{Manner, executable};
 use crate::peer::Peer;
 
 const HEAD: &str = r#"{"jsonrpc":"2.0","id":"#;

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::child::Manner;
 use crate::kill::kill;
+use crate::manner::Manner;
 use crate::peer::Peer;
 use crate::round::{Fault, Load, Round, round};
 

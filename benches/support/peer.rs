@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::child::Manner;
+use crate::manner::Manner;
 
 /// A client connected to a server of its own.
 pub(crate) trait Peer: Send + Sync + Sized + 'static {

@@ -6,7 +6,7 @@ use rmcp::service::{RunningService, ServiceExt};
 use rmcp::transport::TokioChildProcess;
 use tokio::process::Command;
 
-use crate::child::{Manner, executable};
+use crate::manner::{Manner, executable};
 use crate::peer::Peer;
 
 pub(crate) struct RmcpPeer {

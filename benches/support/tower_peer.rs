@@ -3,7 +3,7 @@
 use serde_json::json;
 use tower_mcp::client::{McpClient, StdioClientTransport};
 
-use crate::child::{Manner, executable};
+use crate::manner::{Manner, executable};
 use crate::peer::Peer;
 
 pub(crate) struct TowerPeer {

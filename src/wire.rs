@@ -4,10 +4,14 @@
 //! nothing a server sends is lost. The reader of a link only finds out to whom a frame belongs; the
 //! caller opens its own answer, on its own task.
 
+mod abridged;
+
 use std::{borrow::Cow, ops::Range};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use abridged::is_json;
 
 /// Number of a request of ours. Ours are never reused within a link.
 pub(crate) type RequestId = u64;
@@ -118,17 +122,17 @@ fn answer_by_head(frame: &[u8]) -> Option<RequestId> {
 /// Where the result of a frame stands that [`answer_by_head`] recognises and that holds nothing
 /// else; the result is read through, so it is whole.
 fn result_by_head(frame: &str) -> Option<Range<usize>> {
+    const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
     let rest = frame.as_bytes().strip_prefix(HEAD)?;
     let digits = rest.iter().position(|b| !b.is_ascii_digit())?;
-    let start = HEAD.len() + digits + b",\"result\":".len();
     if !rest[digits..].starts_with(b",\"result\":") {
         return None;
     }
-    let mut reader = serde_json::Deserializer::from_str(&frame[start..]);
-    let result = <&RawValue>::deserialize(&mut reader).ok()?.get();
-    let start = result.as_ptr() as usize - frame.as_ptr() as usize;
-    let range = start..start + result.len();
-    (frame[range.end..].trim_ascii() == "}").then_some(range)
+    let start = HEAD.len() + digits + b",\"result\":".len();
+    let rest = frame[start..].trim_ascii_end().strip_suffix('}')?.trim_end_matches(BLANKS);
+    let result = rest.trim_start_matches(BLANKS);
+    let end = start + rest.len();
+    is_json(result).then(|| end - result.len()..end)
 }
 
 /// `{"result":…,"jsonrpc":"2.0","id":7}`: as the TypeScript SDK writes it. In well-formed JSON the

@@ -24,11 +24,13 @@ pub(crate) struct Lines {
     buffer: Vec<u8>,
     searched: usize,
     limit: usize,
+    /// How long the last line was that did not fit into a chunk: the next may be as long.
+    expected: usize,
 }
 
 impl Lines {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { buffer: Vec::new(), searched: 0, limit }
+        Self { buffer: Vec::new(), searched: 0, limit, expected: 0 }
     }
 
     /// Reads once, by a function that appends to the buffer without exceeding its capacity.
@@ -36,16 +38,20 @@ impl Lines {
         &mut self,
         read: impl FnOnce(&mut Vec<u8>) -> io::Result<usize>,
     ) -> io::Result<usize> {
-        if self.buffer.capacity() - self.buffer.len() < CHUNK / 2 {
-            self.buffer.reserve(CHUNK.max(self.buffer.len()));
+        let length = self.buffer.len();
+        if self.buffer.capacity() - length < CHUNK / 2 {
+            // A line that has just begun may be short, whatever the last one was.
+            let expected =
+                if length < CHUNK / 2 { 0 } else { self.expected.saturating_sub(length) };
+            self.buffer.reserve(CHUNK.max(length).max(expected + CHUNK));
         }
         read(&mut self.buffer)
     }
 
     /// Hands over every line that is complete, without its line end.
     pub(crate) fn take(&mut self, mut each: impl FnMut(Cow<'_, [u8]>)) -> Result<(), LineTooLong> {
-        if self.take_single(&mut each)? {
-            return Ok(());
+        while let Some(line) = self.take_large() {
+            each(Cow::Owned(line));
         }
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', &self.buffer[self.searched..]) {
@@ -61,21 +67,25 @@ impl Lines {
         if self.searched > self.limit { Err(LineTooLong { limit: self.limit }) } else { Ok(()) }
     }
 
-    /// One large line that is all there is needs no copy.
-    fn take_single(&mut self, each: &mut impl FnMut(Cow<'_, [u8]>)) -> Result<bool, LineTooLong> {
-        let length = self.buffer.len();
-        if length < HANDED_OVER || length - 1 > self.limit {
-            return Ok(false);
+    /// Takes the first line, if it is large, together with its memory; what follows moves, and is
+    /// less.
+    fn take_large(&mut self) -> Option<Vec<u8>> {
+        if self.buffer.len() < HANDED_OVER {
+            return None;
         }
-        if memchr::memchr(b'\n', &self.buffer[self.searched..]) != Some(length - 1 - self.searched)
-        {
-            return Ok(false);
+        let Some(end) = memchr::memchr(b'\n', &self.buffer[self.searched..]) else {
+            self.searched = self.buffer.len();
+            return None;
+        };
+        let end = self.searched + end;
+        if end < HANDED_OVER.max(self.buffer.capacity() / 2) || end > self.limit {
+            return None;
         }
-        let mut line = std::mem::take(&mut self.buffer);
-        self.searched = 0;
-        line.pop();
-        each(Cow::Owned(line));
-        Ok(true)
+        let rest = self.buffer[end + 1..].to_vec();
+        let mut line = std::mem::replace(&mut self.buffer, rest);
+        line.truncate(end);
+        (self.searched, self.expected) = (0, end);
+        Some(line)
     }
 
     /// Whether the line that is coming in is larger than what a pipe holds.
@@ -128,6 +138,21 @@ mod tests {
         let found = lines_of(100_000, &text.chunks(CHUNK).collect::<Vec<_>>()).unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].len(), 100_000);
+    }
+
+    #[test]
+    fn large_lines_are_handed_over_in_a_row() {
+        let mut text = Vec::new();
+        for length in [100_000, 5, 99_999, 120_000, 40_000, 0, 33_000] {
+            text.extend(std::iter::repeat_n(b'a' + (length % 26) as u8, length));
+            text.push(b'\n');
+        }
+        let whole: Vec<_> = text.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
+        for size in [CHUNK, 50_000, 150_000, text.len()] {
+            let found = lines_of(120_000, &text.chunks(size).collect::<Vec<_>>()).unwrap();
+            assert_eq!(found.len(), 7);
+            assert!(found[..] == whole[..7], "pieces of {size}");
+        }
     }
 
     #[test]

@@ -35,6 +35,15 @@ impl Arguments {
         if let Content::Unfit(found) = &self.0 { Some(found) } else { None }
     }
 
+    /// The JSON they are, where that is large, shared, and can go out as it is: it need not be
+    /// copied.
+    pub(crate) fn shared(&self) -> Option<&Arc<RawValue>> {
+        const LARGE: usize = 64 << 10;
+        let Content::Shared(raw) = &self.0 else { return None };
+        let text = raw.get().as_bytes();
+        (text.len() >= LARGE && is_line(text)).then_some(raw)
+    }
+
     /// About how many bytes they take in a request.
     pub(crate) fn size_hint(&self) -> usize {
         const ENVELOPE: usize = 256;
@@ -74,12 +83,16 @@ impl Arguments {
 fn write_raw(raw: &RawValue, frame: &mut Vec<u8>) {
     let (start, text) = (frame.len(), raw.get().as_bytes());
     frame.extend_from_slice(text);
-    if memchr::memchr2(b'\n', b'\r', text).is_some() {
+    if !is_line(text) {
         // Outside of strings a line end is white space, inside it cannot stand.
         for byte in frame[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
             *byte = b' ';
         }
     }
+}
+
+fn is_line(text: &[u8]) -> bool {
+    memchr::memchr2(b'\n', b'\r', text).is_none()
 }
 
 /// What raw JSON is instead of an object, if it is none.

@@ -11,7 +11,7 @@ pub(crate) mod stdio;
 
 use std::{
     borrow::Cow,
-    io,
+    io::{self, IoSlice},
     task::{Context, Poll},
 };
 
@@ -19,6 +19,9 @@ use std::{
 pub(crate) trait Sink: Send + Sync + 'static {
     /// Writes what can be written without waiting, or fails with `WouldBlock`.
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// The same, for bytes that stand in several places.
+    fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Is told that a frame is larger than what usually fits at once.
     fn expect_large(&self) {}

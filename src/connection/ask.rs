@@ -29,7 +29,8 @@ pub(crate) async fn ask(
     // cancelled; for a listing that nobody waits for any more it is not worth the noise.
     let (admitted, cancellable, waker) = (false, false, None);
     let subject = Subject { method, ..Subject::default() };
-    let request = Request { id, frame: &mut frame, subject, timing, admitted, cancellable, waker };
+    let (frame, splice) = (&mut frame, None);
+    let request = Request { id, frame, splice, subject, timing, admitted, cancellable, waker };
     let frame = link.send(request).map_err(AskError::Lost)?.await.map_err(AskError::Lost)?;
     match wire::open_answer(frame).map_err(AskError::Malformed)? {
         Answer::Result(result) => Ok(result),

@@ -22,6 +22,7 @@ use super::{
     Connection, SessionScope,
     handshake::Era,
     link::{Link, Loss, Reply, Request, Subject, Timing},
+    outbox::Splice,
 };
 use crate::{
     arguments::Arguments,
@@ -182,10 +183,14 @@ impl Call {
         let mirrored = mirrored.as_slice();
         let span = telemetry::call_span(&link.span, tool.id(), id);
         with_scratch(|frame| {
-            frame.reserve(arguments.size_hint());
+            let (shared, mut at) = (arguments.shared().filter(|_| link.is_stream()), 0);
+            if shared.is_none() {
+                frame.reserve(arguments.size_hint());
+            }
             let written = wire::request(frame, (id, "tools/call"), meta, |frame| {
                 frame.extend_from_slice(tool.members().as_bytes());
-                arguments.write(frame)
+                at = frame.len();
+                if shared.is_some() { Ok(()) } else { arguments.write(frame) }
             });
             written.map_err(|error| CallError::InvalidArguments {
                 tool: tool.id().to_owned(),
@@ -193,7 +198,9 @@ impl Call {
             })?;
             let (admitted, cancellable, waker) = (true, true, Some(waker.clone()));
             let subject = Subject { method: "tools/call", name: Some(tool.name()), mirrored };
-            let request = Request { id, frame, subject, timing, admitted, cancellable, waker };
+            let splice = shared.map(|text| Splice { at, text: Arc::clone(text) });
+            let request =
+                Request { id, frame, splice, subject, timing, admitted, cancellable, waker };
             let error = match link.send(request) {
                 Ok(reply) => return Ok((reply, span)),
                 // It went down in the moment before, and this call has not been part of it.

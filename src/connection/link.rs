@@ -27,7 +27,7 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use super::handshake::Era;
+use super::{handshake::Era, outbox::Splice};
 use crate::{
     error::{CallLimit, Delivery, DownCause, DownReason, HttpError},
     policy::Limits,
@@ -109,6 +109,8 @@ pub(crate) struct Request<'a> {
     pub(crate) id: RequestId,
     /// Its frame, which is taken out of the vector; the memory of a small one stays there.
     pub(crate) frame: &'a mut Vec<u8>,
+    /// What is to be written in the middle of the frame; only where that goes into a stream.
+    pub(crate) splice: Option<Splice>,
     pub(crate) subject: Subject<'a>,
     pub(crate) timing: Timing,
     /// Whether it takes a permit: calls of the host do, our own requests do not.
@@ -166,6 +168,11 @@ impl Link {
         self.agreed.get_or_init(|| (era, version.to_owned()));
     }
 
+    /// Whether frames go out as one stream of bytes, and a text may be spliced into one.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.post.is_none()
+    }
+
     /// Whether arguments are to be repeated outside of the message.
     pub(crate) fn mirrors(&self) -> bool {
         self.post.is_some() && self.era() == Some(Era::Modern)
@@ -181,7 +188,8 @@ impl Link {
     /// Inserts a request and queues its frame, in one step; on a dead or full link it does neither.
     pub(crate) fn send(self: &Arc<Self>, request: Request<'_>) -> Result<Reply, Loss> {
         let now = Instant::now();
-        let weight = request.admitted.then_some(request.frame.len());
+        let length = request.frame.len() + request.splice.as_ref().map_or(0, Splice::len);
+        let weight = request.admitted.then_some(length);
         let mut state = self.state.lock();
         state.admit(weight, &self.limits)?;
         let total_at = request.timing.total.and_then(|limit| now.checked_add(limit));
@@ -200,7 +208,14 @@ impl Link {
         pending.extend(now);
         let alarm_moved = state.set_alarm(pending.deadline);
         state.pending.insert(request.id, pending);
-        let exchange = self.dispatch(state, Some(request.id), request.frame, request.subject);
+        let exchange = match request.splice {
+            None => self.dispatch(state, Some(request.id), request.frame, request.subject),
+            Some(splice) => {
+                state.outbox.push_spliced(request.id, request.frame, splice);
+                self.see_off(state, false);
+                None
+            }
+        };
         if alarm_moved {
             self.alarm_moved.notify_one();
         }
@@ -245,9 +260,7 @@ impl Link {
         Arc::clone(post).post(Letter { request, frame, subject })
     }
 
-    /// Queues a frame and sees to it that it is written: here and now if nothing else is going on,
-    /// so that a lone call costs no task switch; otherwise by the writer task, which takes all that
-    /// has come by then in one system call.
+    /// Queues a frame, and sees to it that it is written.
     fn enqueue(
         &self,
         mut state: MutexGuard<'_, State>,
@@ -256,6 +269,13 @@ impl Link {
     ) {
         let small = frame.len() < INLINE_BYTES;
         state.outbox.push(request, frame);
+        self.see_off(state, small);
+    }
+
+    /// Sees to it that what was queued is written: here and now if it is small and nothing else is
+    /// going on, so that a lone call costs no task switch; otherwise by the writer task, which takes
+    /// all that has come by then in one system call.
+    fn see_off(&self, mut state: MutexGuard<'_, State>, small: bool) {
         if state.writer_awake {
             return;
         }

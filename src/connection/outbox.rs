@@ -1,6 +1,12 @@
 //! Frames on their way out, and what is known of each: waiting, or begun.
 
-use std::{collections::VecDeque, io};
+use std::{
+    collections::VecDeque,
+    io::{self, IoSlice},
+    sync::Arc,
+};
+
+use serde_json::value::RawValue;
 
 use crate::{transport::Sink, wire::RequestId};
 
@@ -24,10 +30,19 @@ pub(crate) struct Outbox {
     spare: Option<Buffer>,
 }
 
-/// Some frames, one behind the other.
+/// A large text that goes into the middle of a frame without being copied.
+#[derive(Debug)]
+pub(crate) struct Splice {
+    /// Where in the frame.
+    pub(crate) at: usize,
+    pub(crate) text: Arc<RawValue>,
+}
+
+/// Some frames, one behind the other; or one with a text spliced in.
 #[derive(Debug, Default)]
 struct Buffer {
     bytes: Vec<u8>,
+    splice: Option<Splice>,
     frames: VecDeque<Mark>,
 }
 
@@ -46,10 +61,11 @@ impl Outbox {
         if frame.len() >= SMALL {
             let end = frame.len();
             let frames = VecDeque::from([Mark { request, end }]);
-            self.buffers.push_back(Buffer { bytes: std::mem::take(frame), frames });
+            let bytes = std::mem::take(frame);
+            self.buffers.push_back(Buffer { bytes, splice: None, frames });
             return;
         }
-        let full = self.buffers.back().is_none_or(|last| last.bytes.len() >= GATHERED);
+        let full = self.buffers.back().is_none_or(Buffer::is_full);
         if full {
             self.buffers.push_back(self.spare.take().unwrap_or_default());
         }
@@ -57,6 +73,15 @@ impl Outbox {
             last.bytes.append(frame);
             last.frames.push_back(Mark { request, end: last.bytes.len() });
         }
+    }
+
+    /// Queues a request into which a text is spliced; the vector keeps its memory.
+    pub(crate) fn push_spliced(&mut self, id: RequestId, frame: &mut Vec<u8>, splice: Splice) {
+        let mut buffer = self.spare.take().unwrap_or_default();
+        buffer.bytes.append(frame);
+        buffer.splice = Some(splice);
+        buffer.frames.push_back(Mark { request: Some(id), end: buffer.len() });
+        self.buffers.push_back(buffer);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -73,7 +98,7 @@ impl Outbox {
         let Some((place, frame)) = self.position(id) else { return false };
         self.buffers[place].remove(frame);
         let left = if place == 0 { self.written } else { 0 };
-        if self.buffers[place].bytes.len() == left {
+        if self.buffers[place].len() == left {
             // Nothing is left of it but what has been written.
             self.retire(place);
         }
@@ -104,11 +129,11 @@ impl Outbox {
 
     /// Writes until all is out (true) or the sink is full (false).
     pub(crate) fn write(&mut self, sink: &dyn Sink) -> io::Result<bool> {
-        if self.buffers.iter().any(|buffer| buffer.bytes.len() > 2 * GATHERED) {
+        if self.buffers.iter().any(|buffer| buffer.len() > 2 * GATHERED) {
             sink.expect_large();
         }
         while let Some(first) = self.buffers.front() {
-            match sink.try_write(&first.bytes[self.written..]) {
+            match first.write(self.written, sink) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => self.advance(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
@@ -122,7 +147,7 @@ impl Outbox {
     fn advance(&mut self, count: usize) {
         self.written += count;
         let Some(first) = self.buffers.front() else { return };
-        if self.written < first.bytes.len() {
+        if self.written < first.len() {
             return;
         }
         self.retire(0);
@@ -135,6 +160,7 @@ impl Outbox {
         }
         if let Some(mut buffer) = self.buffers.remove(place) {
             self.unasked -= buffer.frames.iter().filter(|mark| mark.request.is_none()).count();
+            buffer.splice = None;
             buffer.frames.clear();
             buffer.bytes.clear();
             self.spare = Some(buffer).filter(|buffer| buffer.bytes.capacity() <= 2 * GATHERED);
@@ -151,12 +177,43 @@ impl Outbox {
     }
 }
 
+impl Splice {
+    pub(crate) fn len(&self) -> usize {
+        self.text.get().len()
+    }
+}
+
 impl Buffer {
+    fn len(&self) -> usize {
+        self.bytes.len() + self.splice.as_ref().map_or(0, Splice::len)
+    }
+
+    /// Whether nothing more goes in: nothing but its own frame where a text is spliced in.
+    fn is_full(&self) -> bool {
+        self.splice.is_some() || self.bytes.len() >= GATHERED
+    }
+
+    /// Writes what comes after the first `written` bytes.
+    fn write(&self, written: usize, sink: &dyn Sink) -> io::Result<usize> {
+        let Some(splice) = &self.splice else { return sink.try_write(&self.bytes[written..]) };
+        let (head, tail) = self.bytes.split_at(splice.at);
+        let mut over = written;
+        sink.try_write_vectored(&[head, splice.text.get().as_bytes(), tail].map(|part| {
+            let (left, rest) = part.split_at(over.min(part.len()));
+            over -= left.len();
+            IoSlice::new(rest)
+        }))
+    }
+
     fn start(&self, frame: usize) -> usize {
         frame.checked_sub(1).map_or(0, |before| self.frames[before].end)
     }
 
     fn remove(&mut self, frame: usize) {
+        if self.splice.take().is_some() {
+            self.bytes.clear();
+            return self.frames.clear();
+        }
         let (start, end) = (self.start(frame), self.frames[frame].end);
         self.bytes.drain(start..end);
         self.frames.remove(frame);
@@ -181,6 +238,11 @@ mod tests {
     }
 
     impl Sink for Narrow {
+        fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+            let all: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+            self.try_write(&all)
+        }
+
         fn try_write(&self, all: &[u8]) -> io::Result<usize> {
             let mut room = self.room.lock();
             let count = all.len().min(*room).min(self.step);
@@ -247,6 +309,28 @@ mod tests {
         outbox.push(Some(100), &mut b"<100>".to_vec());
         assert!(outbox.write(&sink).unwrap());
         assert_eq!(*sink.got.lock(), b"<000><001><100>");
+    }
+
+    #[test]
+    fn a_text_is_spliced_into_its_frame_however_it_is_written() {
+        let text: Arc<RawValue> = RawValue::from_string("\"text\"".into()).unwrap().into();
+        for step in 1..12 {
+            let mut outbox = Outbox::default();
+            outbox.push(Some(0), &mut b"<0>".to_vec());
+            for id in 1..4 {
+                let splice = Splice { at: 2, text: Arc::clone(&text) };
+                outbox.push_spliced(id, &mut format!("<{id}>").into_bytes(), splice);
+                outbox.push(None, &mut b"<->".to_vec());
+            }
+            let sink = Narrow { room: Mutex::new(5), step, ..Narrow::default() };
+            assert!(!outbox.write(&sink).unwrap());
+            assert!(outbox.withdraw(2) && outbox.holds(3) && !outbox.withdraw(1));
+            *sink.room.lock() = 100;
+            assert!(outbox.write(&sink).unwrap());
+            let got = String::from_utf8(sink.got.into_inner()).unwrap();
+            assert_eq!(got, "<0><1\"text\"><-><-><3\"text\"><->", "{step}");
+        }
+        assert_eq!(Arc::strong_count(&text), 1, "nothing is kept");
     }
 
     #[test]

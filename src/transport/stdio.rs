@@ -1,7 +1,7 @@
 //! A server on the pipes of a child process, one frame a line.
 
 use std::{
-    io::{self, PipeReader, PipeWriter},
+    io::{self, IoSlice, PipeReader, PipeWriter},
     os::{fd::OwnedFd, unix::process::ExitStatusExt as _},
     process::ExitStatus,
     sync::Arc,
@@ -55,6 +55,10 @@ pub(crate) struct Stream {
 impl Sink for Stdin {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.pipe.try_write(bytes)
+    }
+
+    fn try_write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.pipe.try_write_vectored(parts)
     }
 
     fn expect_large(&self) {

@@ -3,20 +3,25 @@
 
 pub(crate) mod actor;
 mod ask;
+mod cache;
 pub(crate) mod call;
 mod epoch;
+mod guard;
 mod handshake;
 mod inbound;
 mod lifecycle;
 mod link;
-mod listing;
+pub(crate) mod listing;
 mod outbox;
+mod per_call;
 #[cfg(feature = "http")]
 mod remote;
+pub(crate) mod terms;
+pub(crate) mod wake;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwapOption;
@@ -27,22 +32,28 @@ use tracing::Span;
 #[cfg(feature = "http")]
 use crate::transport::http::clients::Clients;
 use crate::{
+    approval::Approval,
     catalog::Board,
     census::Census,
     event::{Event, Feed, Notification},
+    layer::{self, CallService},
     policy::CallOptions,
     scope::Scope,
-    spec::ServerSpec,
-    status::Status,
+    spec::{Opening, ServerSpec},
+    status::{BreakerState, Status},
     transport::stderr::StderrTail,
 };
+use cache::Cache;
+use guard::Guard;
 use link::Link;
+use per_call::PerCall;
 
 /// What the connection of one server publishes: calls and handles read it, and never ask an actor.
 pub(crate) struct Connection {
     pub(crate) spec: ServerSpec,
     /// The place of its declaration in the session.
     pub(crate) place: usize,
+    /// What holds for its calls, where a tool or a call says nothing else.
     pub(crate) options: CallOptions,
     pub(crate) span: Span,
     pub(crate) scope: Arc<SessionScope>,
@@ -55,6 +66,13 @@ pub(crate) struct Connection {
     stderr: ArcSwapOption<StderrTail>,
     noise: AtomicU64,
     mailbox: ArcSwapOption<Mailbox>,
+    /// Whether it was to be woken before it had an actor.
+    wake_early: AtomicBool,
+    guard: Guard,
+    cache: Cache,
+    per_call: PerCall,
+    /// The layers of the host around its calls, if there are any.
+    layers: Option<CallService>,
 }
 
 /// What all connections of a session share.
@@ -68,10 +86,21 @@ pub(crate) struct SessionScope {
     #[cfg(feature = "http")]
     pub(crate) clients: Arc<Clients>,
     pub(crate) span: Span,
+    /// The layers of the host around the calls of the session, if there are any.
+    pub(crate) layers: Option<CallService>,
+    pub(crate) approval: Option<Approval>,
 }
 
-/// Asks a connection's actor, which stays nameless here, for a restart.
-struct Mailbox(Box<dyn Fn() + Send + Sync>);
+/// Asks a connection's actor, which stays nameless here.
+struct Mailbox(Box<dyn Fn(Ask) + Send + Sync>);
+
+/// What may be asked of it.
+#[derive(Debug, Clone, Copy)]
+enum Ask {
+    Restart,
+    /// To start if it is asleep.
+    Wake,
+}
 
 impl std::fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -93,23 +122,29 @@ impl Connection {
     pub(crate) fn new(
         spec: ServerSpec,
         place: usize,
-        options: CallOptions,
+        options: &CallOptions,
         scope: Arc<SessionScope>,
     ) -> Self {
+        let spec_breaker = spec.breaker.map(|_| BreakerState::Closed);
         let span = crate::telemetry::connection_span(&scope.span, &spec.name);
         Self {
-            options: spec.call_options.unwrap_or(options),
+            options: spec.call_options.over(options),
+            guard: Guard::new(&spec),
+            cache: Cache::new(spec.limits.max_cached),
+            per_call: PerCall::default(),
+            layers: layer::around(&spec.layers, CallService::innermost()),
             spec,
             place,
             span,
             scope,
             link: ArcSwapOption::empty(),
-            status: watch::Sender::new(Status::idle()),
+            status: watch::Sender::new(Status { breaker: spec_breaker, ..Status::idle() }),
             gone: ArcSwapOption::empty(),
             notifications: Feed::default(),
             stderr: ArcSwapOption::empty(),
             noise: AtomicU64::new(0),
             mailbox: ArcSwapOption::empty(),
+            wake_early: AtomicBool::new(false),
         }
     }
 
@@ -120,6 +155,24 @@ impl Connection {
     /// The live link, if there is one, for the time of one look.
     pub(crate) fn live_link(&self) -> arc_swap::Guard<Option<Arc<Link>>> {
         self.link.load()
+    }
+
+    /// Whether anything stands between its calls and its link, whatever their options.
+    pub(crate) fn guards_calls(&self) -> bool {
+        self.guard.is_on()
+            || self.spec.opening == Opening::PerCall
+            || self.layers.is_some()
+            || self.scope.layers.is_some()
+            || self.scope.approval.is_some()
+    }
+
+    /// Whether it has never listed its tools because nobody has started it yet.
+    pub(crate) fn is_unlisted(&self) -> bool {
+        self.spec.opening != Opening::Eager && !self.scope.board.has_listed(self.place)
+    }
+
+    pub(crate) fn layers(&self) -> Option<&CallService> {
+        self.layers.as_ref()
     }
 
     pub(crate) fn status(&self) -> Status {

@@ -7,12 +7,14 @@ mod connect;
 mod down;
 mod http;
 mod spec;
+mod typed;
 
 pub use call::{CallError, CallLimit, Delivery};
 pub use connect::{ConnectError, OpenError, RequiredFailure, ServerError, Stage};
 pub use down::{DownCause, DownReason};
 pub use http::HttpError;
 pub use spec::SpecError;
+pub use typed::TypedError;
 
 use std::fmt;
 

@@ -13,17 +13,26 @@ mod runtime;
 mod server;
 mod session;
 
+// What a host puts around its calls.
+pub mod layer;
+
 // What a host reads.
+mod approval;
 mod arguments;
+mod canonical;
 mod catalog;
 mod census;
 mod error;
 mod event;
 mod output;
+mod pattern;
 mod status;
+mod toolset;
 
 // What runs.
 mod connection;
+#[cfg(feature = "validate")]
+mod schema;
 mod scope;
 mod session_actor;
 mod supervisor;
@@ -31,17 +40,23 @@ mod telemetry;
 mod transport;
 mod wire;
 
+pub use approval::{ApprovalRequest, Decision};
 pub use arguments::Arguments;
-pub use catalog::{Catalog, CatalogFault, Tool};
+pub use catalog::{Annotations, Catalog, CatalogFault, Tool};
 pub use census::{LeakReport, ProcessRecord};
 pub use connection::call::Call;
 pub use error::{
     CallError, CallLimit, ConnectError, Delivery, DownCause, DownReason, HttpError, OpenError,
-    RequiredFailure, ServerError, SpecError, Stage,
+    RequiredFailure, ServerError, SpecError, Stage, TypedError,
 };
 pub use event::{Event, Events, Notification, Notifications};
 pub use output::{Content, Output};
-pub use policy::{Backoff, CallOptions, Limits, RestartPolicy};
+#[cfg(feature = "validate")]
+pub use policy::SchemaCheck;
+pub use policy::{
+    Backoff, CachePolicy, CallOptions, CircuitBreaker, Limits, RateLimit, RestartPolicy,
+    RetryPolicy, WhenDown,
+};
 pub use rmcp::model;
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use server::Server;
@@ -49,4 +64,5 @@ pub use session::{Session, SessionBuilder};
 #[cfg(feature = "http")]
 pub use spec::{HttpEra, HttpSse, Remote, Sse, Streamable, StreamableHttp};
 pub use spec::{ServerSpec, Stdio, Transport};
-pub use status::{Phase, Status, TransportKind};
+pub use status::{BreakerState, Phase, Status, TransportKind};
+pub use toolset::{SavedTools, ToolSet};

@@ -98,6 +98,21 @@ impl Output {
         structured.map(|raw| serde_json::from_str(raw.get())).transpose()
     }
 
+    /// Its structured content, or its text: as JSON, or as it is where that does not fit.
+    pub(crate) fn typed<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        if let Some(structured) = self.structured()? {
+            return Ok(structured);
+        }
+        let text = self.text();
+        serde_json::from_str(&text)
+            .or_else(|error| serde_json::from_value(Value::from(text)).map_err(|_as_text| error))
+    }
+
+    /// How many bytes it takes, about.
+    pub(crate) fn size(&self) -> usize {
+        self.raw.size()
+    }
+
     fn head(&self) -> Option<Head<'_>> {
         serde_json::from_str(self.raw()).ok()
     }

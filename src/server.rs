@@ -5,10 +5,11 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::{
-    connection::{Connection, actor},
-    error::ServerError,
+    connection::{Connection, actor, wake},
+    error::{CallError, ServerError},
     event::Notifications,
-    status::{Phase, Status},
+    status::Status,
+    toolset::ToolSet,
 };
 
 /// One server of a session. A cheap handle: it names a server, not an incarnation of it.
@@ -43,7 +44,7 @@ impl Server {
         self.connection.watch()
     }
 
-    /// Waits until calls go through.
+    /// Waits until calls go through. A server that is asleep is started.
     ///
     /// # Errors
     ///
@@ -54,21 +55,55 @@ impl Server {
     ///
     /// Dropping the future has no effect.
     pub async fn ready(&self) -> Result<(), Option<ServerError>> {
-        let mut status = self.watch();
-        let decided =
-            |status: &Status| matches!(status.phase, Phase::Ready | Phase::Failed | Phase::Stopped);
-        match status.wait_for(decided).await {
-            Ok(status) if status.is_ready() => Ok(()),
-            Ok(status) => Err(status.last_error.clone()),
-            // The sender lives in the connection that this handle holds.
-            Err(_) => Err(self.status().last_error),
-        }
+        wake::ready(&self.connection).await
+    }
+
+    /// Its tools: at once if it has listed them in this session, or if the session was opened with
+    /// [saved tools](crate::SessionBuilder::saved_tools) of it; otherwise once it has, which starts
+    /// one that is asleep.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::NotReady`] with the reason, once the server is given up;
+    /// [`CallError::SessionClosed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect but that a server that it started stays so.
+    pub async fn discover(&self) -> Result<ToolSet, CallError> {
+        wake::listed(&self.connection, None).await?;
+        Ok(self.listed())
+    }
+
+    /// Its tools, listed anew; for the catalog too. Starts a server that is asleep.
+    ///
+    /// # Errors
+    ///
+    /// As of [`discover`](Self::discover). A list that breaks off is a
+    /// [fault](crate::Catalog::faults) of the catalog, and no error here.
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`discover`](Self::discover).
+    pub async fn rediscover(&self) -> Result<ToolSet, CallError> {
+        wake::list_again(&self.connection).await?;
+        Ok(self.listed())
+    }
+
+    fn listed(&self) -> ToolSet {
+        let catalog = self.connection.scope.board.load();
+        catalog
+            .iter()
+            .filter(|tool| Arc::ptr_eq(tool.connection(), &self.connection))
+            .cloned()
+            .collect()
     }
 
     /// Stops the server and starts it again, from whatever phase, also after it was given up.
     /// Outstanding calls fail as `transport_down`. Returns at once; [`ready`](Self::ready) and
     /// [`watch`](Self::watch) tell how it goes; a server that is just starting may become Ready once
-    /// more before it is stopped. A closed session stays closed.
+    /// more before it is stopped. A closed session stays closed. Of a server that is opened
+    /// [`per_call`](crate::ServerSpec::per_call) there is nothing to restart.
     pub fn restart(&self) {
         actor::restart(&self.connection);
     }

@@ -5,16 +5,19 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
+    approval::{Approval, ApprovalRequest, Decision},
     arguments::Arguments,
     catalog::{Catalog, Tool},
     connection::{Connection, SessionScope, call::Call},
     error::{OpenError, RequiredFailure},
     event::Events,
+    layer::{CallLayer, CallLike, CallService},
     policy::CallOptions,
     runtime::{OpenSession, Runtime},
     server::Server,
-    spec::{self, ServerSpec},
+    spec::{self, Opening, ServerSpec},
     status::{Phase, Status},
+    toolset::{SavedTools, ToolSet},
 };
 
 /// How long after its init timeout a required server may take to say why it is not ready.
@@ -28,11 +31,22 @@ pub struct SessionBuilder {
     id: String,
     servers: Vec<ServerSpec>,
     options: CallOptions,
+    layers: Vec<CallLayer>,
+    approval: Option<Approval>,
+    saved: Option<SavedTools>,
 }
 
 impl SessionBuilder {
     pub(crate) fn new(runtime: Runtime, id: String) -> Self {
-        Self { runtime, id, servers: Vec::new(), options: CallOptions::default() }
+        Self {
+            runtime,
+            id,
+            servers: Vec::new(),
+            options: CallOptions::default(),
+            layers: Vec::new(),
+            approval: None,
+            saved: None,
+        }
     }
 
     /// Adds a server.
@@ -47,9 +61,41 @@ impl SessionBuilder {
         self
     }
 
-    /// The time limits of calls, where a server has none of its own.
+    /// What holds for the calls of the session, where the runtime says otherwise or nothing. A server,
+    /// a tool or a call may say otherwise again.
     pub fn call_options(mut self, options: CallOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Puts a layer of [tower](https://docs.rs/tower) around the calls of the session, inside of those
+    /// that are there already; see [`layer`](crate::layer).
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: tower_layer::Layer<CallService> + Send + Sync + 'static,
+        L::Service: CallLike,
+    {
+        self.layers.push(CallLayer::new(layer));
+        self
+    }
+
+    /// Asks this hook before each call is sent: it sees the tool, with its annotations, and the
+    /// arguments, and says whether the call may be made. It is asked once for a call, however often
+    /// that is tried, and takes its time out of the call's total timeout.
+    pub fn approval<H, F>(mut self, hook: H) -> Self
+    where
+        H: Fn(ApprovalRequest) -> F + Send + Sync + 'static,
+        F: Future<Output = Decision> + Send + 'static,
+    {
+        self.approval = Some(Approval::new(hook));
+        self
+    }
+
+    /// Puts tools into the catalog that servers of these names listed in an earlier session: those of
+    /// a server that is not started yet can be seen, and called, which starts it. Once it has listed
+    /// its tools itself, those count.
+    pub fn saved_tools(mut self, tools: SavedTools) -> Self {
+        self.saved = Some(tools);
         self
     }
 
@@ -73,7 +119,9 @@ impl SessionBuilder {
             return Err(OpenError::Spec(faults));
         }
         let began = Instant::now();
-        let session = self.runtime.open(self.id, self.servers, self.options).await?;
+        let Self { runtime, id, servers, options, layers, approval, saved } = self;
+        let declared = Declared { id, servers, options, layers, approval, saved };
+        let session = runtime.open(declared).await?;
         let failures = session.required_failures(began).await;
         if failures.is_empty() {
             return Ok(session);
@@ -81,6 +129,16 @@ impl SessionBuilder {
         session.close().await;
         Err(OpenError::Required(failures))
     }
+}
+
+/// What a session is opened with.
+pub(crate) struct Declared {
+    pub(crate) id: String,
+    pub(crate) servers: Vec<ServerSpec>,
+    pub(crate) options: CallOptions,
+    pub(crate) layers: Vec<CallLayer>,
+    pub(crate) approval: Option<Approval>,
+    pub(crate) saved: Option<SavedTools>,
 }
 
 /// An open session over the servers it declared. A cheap handle.
@@ -120,13 +178,20 @@ impl Session {
     /// Calls a tool by its id, such as `git.status`. The call is sent when it is first polled; see
     /// [`Call`] for its options, its errors and what dropping it does.
     pub fn call(&self, tool: impl AsRef<str>, arguments: impl Into<Arguments>) -> Call {
-        Call::by_id(&self.inner.scope, tool.as_ref(), arguments.into())
+        let Inner { scope, connections, .. } = &*self.inner;
+        Call::by_id(scope, connections, tool.as_ref(), arguments.into())
     }
 
     /// The tools of all servers, as one immutable version.
     #[must_use]
     pub fn tools(&self) -> Arc<Catalog> {
         self.inner.scope.board.catalog()
+    }
+
+    /// The tools of all servers, as a set to choose from.
+    #[must_use]
+    pub fn toolset(&self) -> ToolSet {
+        self.inner.scope.board.load().toolset()
     }
 
     /// The tool of this id.
@@ -154,15 +219,18 @@ impl Session {
         Events::new(self.inner.scope.events.subscribe())
     }
 
-    /// Waits until every server is Ready or its first start has failed.
+    /// Waits until every server that starts with the session is Ready or its first start has failed.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future has no effect.
     pub async fn settled(&self) {
         for connection in &self.inner.connections {
+            let eager = connection.spec.opening == Opening::Eager;
             let begun = |status: &Status| {
-                status.epoch > 1 || !matches!(status.phase, Phase::Idle | Phase::Starting)
+                let first = status.epoch <= 1 && status.phase == Phase::Starting;
+                let unbegun = eager && status.epoch == 0 && status.phase == Phase::Idle;
+                !first && !unbegun
             };
             wait_for(connection.watch(), begun).await;
         }

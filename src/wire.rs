@@ -170,6 +170,11 @@ impl RawResult {
     pub(crate) fn get(&self) -> &str {
         &self.frame[self.range.clone()]
     }
+
+    /// How many bytes are held for it.
+    pub(crate) fn size(&self) -> usize {
+        self.frame.capacity()
+    }
 }
 
 /// A JSON-RPC error object.
@@ -217,6 +222,8 @@ pub(crate) fn open_answer(frame: Vec<u8>) -> Result<Answer, String> {
 pub(crate) struct Meta<'a> {
     /// Members that every request of the link carries; empty before MCP 2026-07-28.
     pub(crate) members: &'a str,
+    /// Members that the host adds.
+    pub(crate) added: &'a str,
     /// Whether to ask for progress, with the request's own id as the token.
     pub(crate) progress: bool,
 }
@@ -237,7 +244,7 @@ pub(crate) fn request(
     frame.extend_from_slice(b"\",\"params\":{");
     let empty = frame.len();
     members(frame)?;
-    if !meta.members.is_empty() || meta.progress {
+    if !meta.members.is_empty() || meta.progress || !meta.added.is_empty() {
         if frame.len() > empty {
             frame.push(b',');
         }
@@ -251,8 +258,14 @@ pub(crate) fn request(
 fn push_meta(frame: &mut Vec<u8>, digits: Range<usize>, meta: Meta<'_>) {
     frame.extend_from_slice(b"\"_meta\":{");
     frame.extend_from_slice(meta.members.as_bytes());
-    if meta.progress {
+    if !meta.added.is_empty() {
         if !meta.members.is_empty() {
+            frame.push(b',');
+        }
+        frame.extend_from_slice(meta.added.as_bytes());
+    }
+    if meta.progress {
+        if !meta.members.is_empty() || !meta.added.is_empty() {
             frame.push(b',');
         }
         frame.extend_from_slice(b"\"progressToken\":");
@@ -398,8 +411,8 @@ mod tests {
             "{\"jsonrpc\":\"2.0\",\"id\":12,\"method\":\"tools/list\",\"params\":{}}\n"
         );
         assert_eq!(
-            write(Meta { members: "\"a\":1", progress: true }),
-            "{\"jsonrpc\":\"2.0\",\"id\":12,\"method\":\"tools/list\",\"params\":{\"_meta\":{\"a\":1,\"progressToken\":12}}}\n"
+            write(Meta { members: "\"a\":1", added: "\"b\":2", progress: true }),
+            "{\"jsonrpc\":\"2.0\",\"id\":12,\"method\":\"tools/list\",\"params\":{\"_meta\":{\"a\":1,\"b\":2,\"progressToken\":12}}}\n"
         );
         let raw = RawValue::from_string("\"q-1\"".to_owned()).unwrap();
         let refused = answer(&raw, Err::<&(), _>((-32601, "no \"x\"")));

@@ -1,5 +1,8 @@
 //! One call, from admission to outcome.
 
+pub(crate) mod attempts;
+mod guarded;
+mod outcome;
 mod relisted;
 
 use std::{
@@ -11,28 +14,29 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::Span;
 
+use guarded::{Guarded, Unlisted};
+pub(super) use outcome::not_ready;
+use outcome::{conclude, lost, not_ready_for};
 use relisted::{Again, Relisted};
 
 use super::{
     Connection, SessionScope,
-    handshake::Era,
     link::{Link, Loss, Reply, Request, Subject, Timing},
     outbox::Splice,
 };
 use crate::{
     arguments::Arguments,
     catalog::{Route, Tool},
-    error::{CallError, Delivery, DownCause, DownReason, HttpError, ServerError},
+    error::{CallError, Delivery},
+    layer::Ticket,
     output::Output,
-    policy::Limits,
-    status::Phase,
+    policy::CallOptions,
     telemetry,
-    wire::{self, Answer, RawResult},
+    wire::{self, Meta},
 };
 
 thread_local! {
@@ -71,9 +75,28 @@ pub struct Call {
     stage: Stage,
     idle_timeout: Option<Duration>,
     total_timeout: Option<Duration>,
-    cancelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    /// Whether this is the second attempt of another.
+    cancelled: Option<Box<Cancel>>,
+    way: Way,
+    /// Whether this is the second attempt of another, over a new list of tools.
     once: bool,
+}
+
+/// A token, and the wait for it.
+#[derive(Debug)]
+struct Cancel {
+    token: CancellationToken,
+    wait: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// How a call comes to its link.
+#[derive(Debug)]
+enum Way {
+    /// As the terms of its tool say: past everything, where nothing stands in front of it.
+    AsTermsSay,
+    /// Over the live link, as one attempt.
+    Live,
+    /// Over a link of its own.
+    Over(Arc<Link>),
 }
 
 #[derive(Debug)]
@@ -91,6 +114,13 @@ enum Stage {
     },
     /// Refused once, for a reason that a new list of tools may mend.
     Relisted(Relisted),
+    /// The id is in no list yet, but may come to be.
+    Unlisted {
+        unlisted: Box<Unlisted>,
+        arguments: Arguments,
+    },
+    /// Something stands in front of the link.
+    Guarded(Guarded),
     Ended,
 }
 
@@ -99,26 +129,37 @@ impl Call {
         Self::new(Stage::Declared { tool, arguments })
     }
 
-    pub(crate) fn by_id(scope: &SessionScope, id: &str, arguments: Arguments) -> Self {
-        let catalog = scope.board.load();
-        Self::new(match catalog.route(id) {
-            Some(Route::To(tool)) => Stage::Declared { tool: tool.clone(), arguments },
-            Some(Route::Ambiguous(a, b)) => Stage::Refused(Box::new(CallError::AmbiguousTool {
-                tool: id.to_owned(),
-                servers: (a.to_string(), b.to_string()),
-            })),
-            None if scope.tasks.is_ending() => {
-                Stage::Refused(Box::new(CallError::SessionClosed { delivery: Delivery::NotSent }))
+    pub(crate) fn by_id(
+        scope: &Arc<SessionScope>,
+        all: &[Arc<Connection>],
+        id: &str,
+        arguments: Arguments,
+    ) -> Self {
+        Self::new(match routed(scope, id) {
+            Ok(tool) => Stage::Declared { tool, arguments },
+            Err(refused) => {
+                let unknown = matches!(*refused, CallError::UnknownTool { .. });
+                let servers = if unknown { Unlisted::servers(id, all) } else { Vec::new() };
+                if servers.is_empty() {
+                    Stage::Refused(refused)
+                } else {
+                    let (scope, id) = (Arc::clone(scope), id.to_owned());
+                    let unlisted = Unlisted { scope, id, servers, options: CallOptions::default() };
+                    Stage::Unlisted { unlisted: Box::new(unlisted), arguments }
+                }
             }
-            None => Stage::Refused(Box::new(CallError::UnknownTool {
-                tool: id.to_owned(),
-                nearest: catalog.nearest(id),
-            })),
         })
     }
 
     fn new(stage: Stage) -> Self {
-        Self { stage, idle_timeout: None, total_timeout: None, cancelled: None, once: false }
+        Self {
+            stage,
+            idle_timeout: None,
+            total_timeout: None,
+            cancelled: None,
+            way: Way::AsTermsSay,
+            once: false,
+        }
     }
 
     /// How long this call may go without an answer or progress, instead of the server's or the
@@ -135,30 +176,88 @@ impl Call {
         self
     }
 
+    /// Other options for this call alone; what they leave out stays as it was.
+    pub fn with_options(mut self, options: &CallOptions) -> Self {
+        match &mut self.stage {
+            Stage::Declared { tool, .. } => *tool = tool.with_options(options),
+            Stage::Unlisted { unlisted, .. } => unlisted.options = options.over(&unlisted.options),
+            Stage::Refused(_)
+            | Stage::Waiting { .. }
+            | Stage::Relisted(_)
+            | Stage::Guarded(_)
+            | Stage::Ended => {}
+        }
+        self
+    }
+
     /// Cancels the call, as dropping it would, when this token is cancelled; it then ends as
     /// [`CallError::Cancelled`].
     pub fn cancel_on(mut self, token: CancellationToken) -> Self {
-        self.cancelled = Some(Box::pin(token.cancelled_owned()));
+        let wait = Box::pin(token.clone().cancelled_owned());
+        self.cancelled = Some(Box::new(Cancel { token, wait }));
         self
     }
 
     fn begin(&mut self, waker: &Waker) -> Result<(), CallError> {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Declared { tool, arguments } => {
-                let (reply, span) = self.send(&tool, &arguments, waker)?;
-                let mirrors = reply.is_driven() && reply.link().mirrors() && !self.once;
-                let again = mirrors.then(|| Box::new(self.again(&tool, arguments)));
-                self.stage = Stage::Waiting { tool, reply, span, again };
+                let as_terms_say = matches!(self.way, Way::AsTermsSay);
+                if as_terms_say && tool.terms().guarded {
+                    self.guard(tool, arguments);
+                    return Ok(());
+                }
+                match self.send(&tool, &arguments, waker) {
+                    Ok((reply, span)) => {
+                        let again = self.again(&tool, &reply, arguments).map(Box::new);
+                        self.stage = Stage::Waiting { tool, reply, span, again };
+                    }
+                    // It is only asleep.
+                    Err(CallError::NotReady { .. })
+                        if as_terms_say && tool.connection().spec.sleeps() =>
+                    {
+                        self.guard(tool, arguments);
+                    }
+                    Err(error) => return Err(error),
+                }
+                Ok(())
+            }
+            Stage::Unlisted { mut unlisted, arguments } => {
+                unlisted.options = self.own_options().over(&unlisted.options);
+                self.stage = Stage::Guarded(Guarded::search(*unlisted, arguments, self.ticket()));
                 Ok(())
             }
             Stage::Refused(error) => Err(*error),
-            Stage::Waiting { .. } | Stage::Relisted(_) | Stage::Ended => Ok(()),
+            Stage::Waiting { .. } | Stage::Relisted(_) | Stage::Guarded(_) | Stage::Ended => Ok(()),
         }
     }
 
-    fn again(&self, tool: &Tool, arguments: Arguments) -> Again {
-        let total = self.timing(tool.connection()).total;
-        Again { arguments, began: Instant::now(), idle_timeout: self.idle_timeout, total }
+    /// What a second attempt needs, where there may be one: a link of its own is not kept for it.
+    fn again(&self, tool: &Tool, reply: &Reply, arguments: Arguments) -> Option<Again> {
+        let first = !self.once && !matches!(self.way, Way::Over(_));
+        if !(first && reply.is_driven() && reply.link().mirrors()) {
+            return None;
+        }
+        let total = self.timing(tool.terms().timing).total;
+        Some(Again { arguments, began: Instant::now(), idle_timeout: self.idle_timeout, total })
+    }
+
+    /// Leaves the short way.
+    fn guard(&mut self, tool: Tool, arguments: Arguments) {
+        let own = self.own_options();
+        let tool = if own == CallOptions::default() { tool } else { tool.with_options(&own) };
+        self.stage = Stage::Guarded(Guarded::call(tool, arguments, self.ticket()));
+    }
+
+    /// The limits that were given to this call itself.
+    fn own_options(&self) -> CallOptions {
+        let mut options = CallOptions::default();
+        (options.idle_timeout, options.total_timeout) = (self.idle_timeout, self.total_timeout);
+        options
+    }
+
+    /// From here on the token is looked at where the call is.
+    fn ticket(&mut self) -> Ticket {
+        Ticket::new(self.cancelled.take().map(|cancel| cancel.token))
     }
 
     fn send(
@@ -174,16 +273,20 @@ impl Call {
             });
         }
         let connection = tool.connection();
-        let link = connection.live_link();
-        let link = link.as_ref().ok_or_else(|| not_ready(connection))?;
-        let timing = self.timing(connection);
+        let live = connection.live_link();
+        let link = match &self.way {
+            Way::Over(link) => link,
+            Way::AsTermsSay | Way::Live => live.as_ref().ok_or_else(|| not_ready(connection))?,
+        };
+        let terms = tool.terms();
+        let timing = self.timing(terms.timing);
         let id = link.next_id();
-        let meta = link.meta(timing.idle.is_some());
+        let meta = Meta { added: &terms.meta, ..link.meta(timing.idle.is_some()) };
         let mirrored = if link.mirrors() { tool.mirrored(arguments) } else { Vec::new() };
         let mirrored = mirrored.as_slice();
         let span = telemetry::call_span(&link.span, tool.id(), id);
         with_scratch(|frame| {
-            let (shared, mut at) = (arguments.shared().filter(|_| link.is_stream()), 0);
+            let (shared, mut at) = (arguments.as_shared().filter(|_| link.is_stream()), 0);
             if shared.is_none() {
                 frame.reserve(arguments.size_hint());
             }
@@ -212,18 +315,19 @@ impl Call {
         })
     }
 
-    fn timing(&self, connection: &Connection) -> Timing {
-        let limit = |own: Option<Duration>, inherited| {
-            Some(own.unwrap_or(inherited)).filter(|limit| !limit.is_zero())
+    fn timing(&self, inherited: Timing) -> Timing {
+        let limit = |own: Option<Duration>, inherited| match own {
+            Some(limit) => Some(limit).filter(|limit| !limit.is_zero()),
+            None => inherited,
         };
         Timing {
-            idle: limit(self.idle_timeout, connection.options.idle_timeout),
-            total: limit(self.total_timeout, connection.options.total_timeout),
+            idle: limit(self.idle_timeout, inherited.idle),
+            total: limit(self.total_timeout, inherited.total),
         }
     }
 
     fn is_cancelled(&mut self, cx: &mut Context<'_>) -> bool {
-        self.cancelled.as_mut().is_some_and(|token| token.as_mut().poll(cx).is_ready())
+        self.cancelled.as_mut().is_some_and(|cancel| cancel.wait.as_mut().poll(cx).is_ready())
     }
 
     /// Ends a call that its token cancelled.
@@ -233,7 +337,13 @@ impl Call {
             Stage::Declared { tool, .. } => (tool, Span::none(), Delivery::NotSent),
             Stage::Refused(error) => return *error,
             Stage::Relisted(relisted) => (relisted.tool, Span::none(), Delivery::MaybeSent),
-            Stage::Ended => return CallError::SessionClosed { delivery: Delivery::MaybeSent },
+            Stage::Unlisted { unlisted, .. } => {
+                return CallError::Cancelled { tool: unlisted.id, delivery: Delivery::NotSent };
+            }
+            // A call that is guarded looks at its token itself.
+            Stage::Guarded(_) | Stage::Ended => {
+                return CallError::SessionClosed { delivery: Delivery::MaybeSent };
+            }
         };
         let error = CallError::Cancelled { tool: tool.id().to_owned(), delivery };
         telemetry::call_ended(&span, Err(&error));
@@ -248,12 +358,12 @@ impl Future for Call {
         if self.is_cancelled(cx) && !matches!(self.stage, Stage::Ended) {
             return Poll::Ready(Err(self.cancel()));
         }
-        if let Stage::Declared { .. } | Stage::Refused(_) = self.stage {
+        if let Stage::Declared { .. } | Stage::Unlisted { .. } | Stage::Refused(_) = self.stage {
             if let Err(error) = self.begin(cx.waker()) {
                 return Poll::Ready(Err(error));
             }
             // The request knows whom to wake, so there is mostly nothing to poll yet.
-            if !matches!(&self.stage, Stage::Waiting { reply, .. } if reply.is_driven()) {
+            if matches!(&self.stage, Stage::Waiting { reply, .. } if !reply.is_driven()) {
                 return Poll::Pending;
             }
         }
@@ -269,7 +379,14 @@ impl Future for Call {
                 self.stage = Stage::Ended;
                 return Poll::Ready(outcome);
             }
-            Stage::Declared { .. } | Stage::Refused(_) | Stage::Ended => return Poll::Pending,
+            Stage::Guarded(guarded) => {
+                let outcome = ready!(Pin::new(guarded).poll(cx));
+                self.stage = Stage::Ended;
+                return Poll::Ready(outcome);
+            }
+            Stage::Declared { .. } | Stage::Refused(_) | Stage::Unlisted { .. } | Stage::Ended => {
+                return Poll::Pending;
+            }
         };
         let Some(again) = again.filter(|_| Again::is_called_for(&outcome)) else {
             self.stage = Stage::Ended;
@@ -280,105 +397,16 @@ impl Future for Call {
     }
 }
 
-fn conclude(tool: &Tool, link: &Link, outcome: Result<Vec<u8>, Loss>) -> Result<Output, CallError> {
-    let frame = outcome.map_err(|loss| lost(tool, link.epoch, loss))?;
-    let (server, id) = (tool.server(), tool.id());
-    let invalid = |detail: String| CallError::InvalidResponse {
-        server: server.to_owned(),
-        tool: id.to_owned(),
-        detail,
-    };
-    match wire::open_answer(frame).map_err(invalid)? {
-        Answer::Result(result) => {
-            check(&result, link.era()).map_err(invalid).map(|()| Output::new(result))
-        }
-        Answer::Error(error) => Err(CallError::Rejected {
-            server: server.to_owned(),
+/// Where an id leads, or why nowhere.
+fn routed(scope: &SessionScope, id: &str) -> Result<Tool, Box<CallError>> {
+    let catalog = scope.board.load();
+    Err(Box::new(match catalog.route(id) {
+        Some(Route::To(tool)) => return Ok(tool.clone()),
+        Some(Route::Ambiguous(a, b)) => CallError::AmbiguousTool {
             tool: id.to_owned(),
-            code: error.code,
-            message: error.message,
-            data: error.data,
-        }),
-    }
-}
-
-/// Refuses what is no result of a tool: anything but an object, and a kind of result that we did
-/// not ask for (MCP 2026-07-28, basic: an unrecognised `resultType` is invalid).
-fn check(result: &RawResult, era: Option<Era>) -> Result<(), String> {
-    #[derive(Deserialize)]
-    struct Head {
-        #[serde(rename = "resultType")]
-        result_type: Option<String>,
-    }
-    if !result.get().starts_with('{') {
-        return Err("the result is not an object".to_owned());
-    }
-    if era != Some(Era::Modern) {
-        return Ok(());
-    }
-    let head: Head = serde_json::from_str(result.get()).map_err(|error| error.to_string())?;
-    match head.result_type.as_deref() {
-        None | Some("complete") => Ok(()),
-        Some(other) => Err(format!("a result of the type {other:?}, which was not asked for")),
-    }
-}
-
-fn not_ready(connection: &Connection) -> CallError {
-    not_ready_for(connection, None)
-}
-
-/// `reason` is why the link is down, where the status may not say it yet.
-fn not_ready_for(connection: &Connection, reason: Option<Arc<DownReason>>) -> CallError {
-    let status = connection.status();
-    let over = matches!(status.phase, Phase::Stopping | Phase::Stopped);
-    if over || connection.scope.tasks.is_ending() {
-        return CallError::SessionClosed { delivery: Delivery::NotSent };
-    }
-    CallError::NotReady {
-        server: connection.name().to_string(),
-        phase: if status.is_ready() { Phase::BackingOff } else { status.phase },
-        error: reason.map(ServerError::Down).or(status.last_error),
-    }
-}
-
-fn lost(tool: &Tool, epoch: u64, loss: Loss) -> CallError {
-    let server = tool.server().to_owned();
-    let limits: &Limits = &tool.connection().spec.limits;
-    match loss {
-        Loss::Down { reason, delivery } => down(server, epoch, reason, delivery),
-        Loss::Http { error, delivery } => failed(tool, epoch, error, delivery),
-        Loss::TimedOut { limit, after, delivery } => {
-            CallError::TimedOut { server, tool: tool.id().to_owned(), limit, after, delivery }
-        }
-        Loss::TooManyCalls => {
-            let limit = format!("{} calls in flight", limits.max_calls);
-            CallError::Overloaded { server, limit, setting: "max_calls" }
-        }
-        Loss::TooManyBytes => {
-            let limit = format!("{} bytes of requests in flight", limits.max_call_bytes);
-            CallError::Overloaded { server, limit, setting: "max_call_bytes" }
-        }
-    }
-}
-
-/// Of a call whose own exchange failed.
-fn failed(tool: &Tool, epoch: u64, error: Arc<HttpError>, delivery: Delivery) -> CallError {
-    let (server, id) = (tool.server().to_owned(), tool.id().to_owned());
-    match (error.status(), &*error) {
-        (Some(status), _) => CallError::HttpStatus { server, tool: id, status, delivery, error },
-        (None, HttpError::ContentType { .. } | HttpError::NoAnswer { .. }) => {
-            CallError::InvalidResponse { server, tool: id, detail: error.to_string() }
-        }
-        (None, _) => {
-            let reason = Arc::new(DownReason::new(DownCause::Http(error)));
-            down(server, epoch, reason, delivery)
-        }
-    }
-}
-
-fn down(server: String, epoch: u64, reason: Arc<DownReason>, delivery: Delivery) -> CallError {
-    if matches!(reason.cause, DownCause::SessionClosed) {
-        return CallError::SessionClosed { delivery };
-    }
-    CallError::TransportDown { server, epoch, delivery, reason }
+            servers: (a.to_string(), b.to_string()),
+        },
+        None if scope.tasks.is_ending() => CallError::SessionClosed { delivery: Delivery::NotSent },
+        None => CallError::UnknownTool { tool: id.to_owned(), nearest: catalog.nearest(id) },
+    }))
 }

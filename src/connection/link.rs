@@ -7,6 +7,7 @@
 //! no request can slip between the two and wait for ever.
 
 mod clock;
+mod lease;
 mod post;
 mod reply;
 mod state;
@@ -150,7 +151,7 @@ impl Link {
 
     /// The `_meta` of a request on this link.
     pub(crate) fn meta(&self, progress: bool) -> Meta<'_> {
-        Meta { members: self.era().map_or("", Era::meta), progress }
+        Meta { members: self.era().map_or("", Era::meta), added: "", progress }
     }
 
     /// The era of the server, once the handshake has found it out.
@@ -388,10 +389,13 @@ impl Link {
     /// Ends the link: from here on nothing is accepted, and every pending request fails at once,
     /// each with its own delivery. Only the first reason counts.
     pub(crate) fn go_down(&self, reason: DownReason) {
-        let mut state = self.state.lock();
-        if state.down.is_some() {
-            return;
+        let state = self.state.lock();
+        if state.down.is_none() {
+            self.end(state, reason);
         }
+    }
+
+    fn end(&self, mut state: MutexGuard<'_, State>, reason: DownReason) {
         state.down = Some(Arc::new(reason));
         state.sink = None;
         // The writer, where it is in the middle of a system call, knows better what has left.

@@ -1,6 +1,10 @@
 //! Why a call has no result, and whether it may be repeated.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::value::RawValue;
 
@@ -59,6 +63,14 @@ pub enum CallError {
         tool: String,
         /// What was given instead of an object.
         found: String,
+    },
+    /// The arguments do not fit the schema of the tool, and its options say that they have to.
+    #[error("the arguments of {tool:?} do not fit its schema: {}", faults.join("; "))]
+    SchemaMismatch {
+        /// The tool id that was asked for.
+        tool: String,
+        /// What does not fit, where, without the values themselves; at most five.
+        faults: Vec<String>,
     },
     /// The server of this tool has no live link at this moment.
     #[error("server {server:?} is {phase}{}; see its status, or await Server::ready", Because(.error))]
@@ -160,6 +172,45 @@ pub enum CallError {
         /// What was wrong with it.
         detail: String,
     },
+    /// The circuit breaker of the server is open: too many calls to it have failed in a row.
+    #[error(
+        "the circuit breaker of server {server:?} is open after failures in a row; the next try is \
+         in {retry_after:?}"
+    )]
+    CircuitOpen {
+        /// The server of the tool.
+        server: String,
+        /// How long it is to the next try, at most.
+        retry_after: Duration,
+        /// When that is.
+        next_try: SystemTime,
+    },
+    /// The rate limit of the server would have let the call wait beyond its deadline.
+    #[error("the rate limit of server {server:?} has no room for this call for {retry_after:?}")]
+    RateLimited {
+        /// The server of the tool.
+        server: String,
+        /// How long it would have had to wait.
+        retry_after: Duration,
+    },
+    /// The host's [approval hook](crate::SessionBuilder::approval) said no.
+    #[error("the call of {tool:?} was denied: {reason}")]
+    Denied {
+        /// The tool id that was asked for.
+        tool: String,
+        /// What the hook gave as the reason.
+        reason: String,
+    },
+    /// A [layer](crate::layer) of the host ended the call with an error of its own.
+    #[error("the call of {tool:?} was ended by middleware: {source}")]
+    Middleware {
+        /// The tool id that was asked for.
+        tool: String,
+        /// What the layer said.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+        /// Whether the server may have acted.
+        delivery: Delivery,
+    },
     /// The session is closed, or was closed while the call was outstanding.
     #[error("the session is closed")]
     SessionClosed {
@@ -175,7 +226,7 @@ impl CallError {
         match self {
             Self::UnknownTool { .. } => "unknown_tool",
             Self::AmbiguousTool { .. } => "ambiguous_tool",
-            Self::InvalidArguments { .. } => "invalid_arguments",
+            Self::InvalidArguments { .. } | Self::SchemaMismatch { .. } => "invalid_arguments",
             Self::NotReady { .. } => "not_ready",
             Self::TransportDown { .. } => "transport_down",
             Self::TimedOut { .. } => "timed_out",
@@ -184,14 +235,38 @@ impl CallError {
             Self::Rejected { .. } => "rejected",
             Self::HttpStatus { .. } => "http_status",
             Self::InvalidResponse { .. } => "invalid_response",
+            Self::CircuitOpen { .. } => "circuit_open",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Denied { .. } => "denied",
+            Self::Middleware { .. } => "middleware",
             Self::SessionClosed { .. } => "session_closed",
         }
     }
 
-    /// When to try again, where the server said so (`Retry-After`; RFC 9110, 10.2.3).
+    /// How long to wait before the call makes sense again, where that is known: from an open breaker,
+    /// a rate limit, or the server itself (`Retry-After`; RFC 9110, 10.2.3).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        if let Self::HttpStatus { error, .. } = self { error.retry_after() } else { None }
+        match self {
+            Self::CircuitOpen { retry_after, .. } | Self::RateLimited { retry_after, .. } => {
+                Some(*retry_after)
+            }
+            Self::HttpStatus { error, .. } => error.retry_after(),
+            Self::UnknownTool { .. }
+            | Self::AmbiguousTool { .. }
+            | Self::InvalidArguments { .. }
+            | Self::SchemaMismatch { .. }
+            | Self::NotReady { .. }
+            | Self::Denied { .. }
+            | Self::Middleware { .. }
+            | Self::TransportDown { .. }
+            | Self::TimedOut { .. }
+            | Self::Cancelled { .. }
+            | Self::Overloaded { .. }
+            | Self::Rejected { .. }
+            | Self::InvalidResponse { .. }
+            | Self::SessionClosed { .. } => None,
+        }
     }
 
     /// Whether the server may have acted, and so whether the call may be repeated.
@@ -201,11 +276,16 @@ impl CallError {
             Self::UnknownTool { .. }
             | Self::AmbiguousTool { .. }
             | Self::InvalidArguments { .. }
+            | Self::SchemaMismatch { .. }
             | Self::NotReady { .. }
+            | Self::CircuitOpen { .. }
+            | Self::RateLimited { .. }
+            | Self::Denied { .. }
             | Self::Overloaded { .. } => Delivery::NotSent,
             Self::TransportDown { delivery, .. }
             | Self::TimedOut { delivery, .. }
             | Self::Cancelled { delivery, .. }
+            | Self::Middleware { delivery, .. }
             | Self::HttpStatus { delivery, .. }
             | Self::SessionClosed { delivery } => *delivery,
             Self::Rejected { .. } | Self::InvalidResponse { .. } => Delivery::Answered,

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{DownCause, DownReason, HttpError, SpecError, write_stderr};
+use super::{DownReason, HttpError, SpecError, write_stderr};
 
 /// How far a start had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,7 +151,7 @@ pub enum ServerError {
 impl ServerError {
     /// Whether the host itself asked for it.
     pub(crate) fn was_asked_for(&self) -> bool {
-        matches!(self, Self::Down(reason) if matches!(reason.kind(), DownCause::Restarted))
+        matches!(self, Self::Down(reason) if reason.was_asked_for())
     }
 }
 

@@ -56,6 +56,9 @@ pub enum DownCause {
     },
     /// The host asked for a restart.
     Restarted,
+    /// Nobody used it for as long as [`ServerSpec::stop_when_idle`](crate::ServerSpec::stop_when_idle)
+    /// says; the next call starts it again.
+    Unused,
     /// The session was closed.
     SessionClosed,
     /// A defect of this crate: the actor that owned the link is gone.
@@ -71,6 +74,15 @@ impl DownReason {
     #[must_use]
     pub fn kind(&self) -> &DownCause {
         &self.cause
+    }
+
+    /// Whether the host itself wanted it so: no fault of the server.
+    pub(crate) fn was_asked_for(&self) -> bool {
+        matches!(self.cause, DownCause::Restarted | DownCause::Unused | DownCause::SessionClosed)
+    }
+
+    pub(crate) fn is_unused(&self) -> bool {
+        matches!(self.cause, DownCause::Unused)
     }
 
     /// The exit code, where the process exited by itself.
@@ -112,6 +124,7 @@ impl std::error::Error for DownReason {
             | DownCause::HttpSessionLost
             | DownCause::Unresponsive { .. }
             | DownCause::Restarted
+            | DownCause::Unused
             | DownCause::SessionClosed
             | DownCause::Internal => None,
         }
@@ -143,6 +156,7 @@ impl fmt::Display for DownCause {
                 write!(f, "the server left a health probe unanswered for {after:?}")
             }
             Self::Restarted => f.write_str("the host asked for a restart"),
+            Self::Unused => f.write_str("nobody used it for a while; the next call starts it"),
             Self::SessionClosed => f.write_str("the session was closed"),
             Self::Internal => f.write_str("a defect in callboard: the link lost its owner"),
         }

@@ -6,7 +6,7 @@ use std::{pin::Pin, time::Duration};
 
 use tokio::{sync::broadcast::error::RecvError, time::Instant};
 
-use super::Call;
+use super::{Call, Way};
 use crate::{arguments::Arguments, catalog::Tool, error::CallError, event::Event, output::Output};
 
 /// JSON-RPC code of a server that found a header and the message at odds.
@@ -51,7 +51,7 @@ impl Again {
         let found = tool.connection().scope.board.load().get(tool.id()).cloned();
         let (Ok(()), Some(tool)) = (listed, found) else { return refused };
         let mut call = Call::of_tool(tool, self.arguments);
-        (call.idle_timeout, call.once) = (self.idle_timeout, true);
+        (call.idle_timeout, call.once, call.way) = (self.idle_timeout, true, Way::Live);
         call.total_timeout =
             self.total.map(|total| total.saturating_sub(self.began.elapsed()).max(NO_TIME));
         call.await

@@ -64,6 +64,13 @@ fn actors_are_named_only_where_they_are_run() {
 }
 
 #[test]
+fn crates_for_one_thing_are_named_where_it_is_done() {
+    only_in("tower_", &["layer/service.rs", "session.rs", "spec.rs"]);
+    only_in("jsonschema::", &["schema.rs"]);
+    only_in("lru::", &["connection/cache.rs"]);
+}
+
+#[test]
 fn envelopes_are_written_and_read_in_one_file() {
     only_in("jsonrpc\"", &["wire.rs"]);
     only_in("jsonrpc\\\"", &["wire.rs"]);
@@ -86,7 +93,7 @@ fn a_status_is_changed_in_one_file() {
 #[test]
 fn what_decides_has_neither_clock_nor_io() {
     for source in sources() {
-        if ["connection/lifecycle.rs", "policy.rs"].contains(&source.path.as_str()) {
+        if source.path == "connection/lifecycle.rs" || source.path.starts_with("policy") {
             for text in ["tokio", "ractor", "Instant", "SystemTime", "std::io", "std::fs", "async "]
             {
                 assert!(!source.has(text), "{text} in {}", source.path);

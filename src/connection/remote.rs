@@ -60,6 +60,8 @@ pub(crate) struct Remote {
     letters: TaskTracker,
     /// Told when an exchange was lost in a way that casts doubt on the server.
     doubt: Notify,
+    /// Whether a request was refused without being named, since somebody last looked.
+    disowned: AtomicBool,
     /// Whether an exchange went well since somebody last looked.
     active: AtomicBool,
 }
@@ -82,6 +84,7 @@ impl Remote {
             http_session: Mutex::default(),
             letters: TaskTracker::new(),
             doubt: Notify::new(),
+            disowned: AtomicBool::new(false),
             active: AtomicBool::new(false),
         }
     }

@@ -49,6 +49,8 @@ pub enum DownCause {
     Http(Arc<HttpError>),
     /// The server has forgotten the HTTP session (status 404; MCP 2025-11-25, basic/transports).
     HttpSessionLost,
+    /// The server no longer speaks the revision that was agreed: another has taken its place.
+    ProtocolChanged,
     /// The server left a health probe unanswered.
     Unresponsive {
         /// How long it had.
@@ -122,6 +124,7 @@ impl std::error::Error for DownReason {
             | DownCause::FrameTooLarge { .. }
             | DownCause::NotReading { .. }
             | DownCause::HttpSessionLost
+            | DownCause::ProtocolChanged
             | DownCause::Unresponsive { .. }
             | DownCause::Restarted
             | DownCause::Unused
@@ -152,6 +155,9 @@ impl fmt::Display for DownCause {
             }
             Self::Http(error) => write!(f, "{error}"),
             Self::HttpSessionLost => f.write_str("the server has forgotten the HTTP session"),
+            Self::ProtocolChanged => {
+                f.write_str("the server no longer speaks the revision that was agreed")
+            }
             Self::Unresponsive { after } => {
                 write!(f, "the server left a health probe unanswered for {after:?}")
             }

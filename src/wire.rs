@@ -228,6 +228,14 @@ pub(crate) struct Meta<'a> {
     pub(crate) progress: bool,
 }
 
+impl Meta<'_> {
+    /// At least how many bytes it takes in a request.
+    pub(crate) fn size_hint(&self) -> usize {
+        const NAMES: usize = 64;
+        NAMES + self.members.len() + self.added.len()
+    }
+}
+
 /// Writes a request into an empty frame; `members` writes the members of its `params`, without the
 /// braces.
 pub(crate) fn request(

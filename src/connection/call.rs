@@ -288,7 +288,8 @@ impl Call {
         with_scratch(|frame| {
             let (shared, mut at) = (arguments.as_shared().filter(|_| link.is_stream()), 0);
             if shared.is_none() {
-                frame.reserve(arguments.size_hint());
+                // All of it, for a large frame is not to be copied for its last bytes.
+                frame.reserve(tool.members().len() + arguments.size_hint() + meta.size_hint());
             }
             let written = wire::request(frame, (id, "tools/call"), meta, |frame| {
                 frame.extend_from_slice(tool.members().as_bytes());

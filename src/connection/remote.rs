@@ -170,9 +170,10 @@ impl Remote {
     /// Learns the HTTP session from the answer to `initialize`; elsewhere nobody has one to give.
     fn learn_session(&self, headers: &HeaderMap) {
         if let Some(id) = headers.get(SESSION_ID) {
-            let mut id = id.clone();
-            id.set_sensitive(true);
-            *self.http_session.lock() = Some(id);
+            // A copy, for a clone keeps the whole head that it came in.
+            let mut id = HeaderValue::from_bytes(id.as_bytes()).ok();
+            id.iter_mut().for_each(|id| id.set_sensitive(true));
+            *self.http_session.lock() = id;
         }
     }
 

@@ -93,7 +93,7 @@ impl Default for ClientSettings {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
-            keep_alive: Duration::from_secs(90),
+            keep_alive: Duration::from_secs(30),
             compression: true,
             verify: true,
             proxy: None,
@@ -159,7 +159,7 @@ impl<Kind> Remote<Kind> {
         self
     }
 
-    /// How long an idle connection is kept for the next request. Default: 90 s.
+    /// How long an idle connection is kept for the next request. Default: 30 s.
     pub fn keep_alive(mut self, limit: Duration) -> Self {
         self.http.client.keep_alive = limit;
         self

@@ -8,6 +8,7 @@ use crate::{
     connection::{Connection, actor, wake},
     error::{CallError, ServerError},
     event::Notifications,
+    policy::WhenDown,
     status::Status,
     toolset::ToolSet,
 };
@@ -71,7 +72,7 @@ impl Server {
     ///
     /// Dropping the future has no effect but that a server that it started stays so.
     pub async fn discover(&self) -> Result<ToolSet, CallError> {
-        wake::listed(&self.connection, None).await?;
+        wake::listed(&self.connection, WhenDown::Wait, None).await?;
         Ok(self.listed())
     }
 

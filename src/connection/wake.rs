@@ -63,6 +63,7 @@ async fn arrive(
 /// Sees to it that a server's tools are listed, starting it if need be.
 pub(crate) async fn listed(
     connection: &Arc<Connection>,
+    when_down: WhenDown,
     deadline: Option<Instant>,
 ) -> Result<(), CallError> {
     if connection.scope.board.has_listed(connection.place) {
@@ -71,7 +72,7 @@ pub(crate) async fn listed(
     if connection.spec.opening == Opening::PerCall {
         return per_call::list(connection, deadline).await;
     }
-    link(connection, WhenDown::Wait, deadline).await
+    link(connection, when_down, deadline).await
 }
 
 /// Lists a server's tools now, starting it if need be.

@@ -111,7 +111,8 @@ impl Unlisted {
         for connection in &self.servers {
             let options = self.options.over(&connection.options);
             let deadline = options.total().and_then(|limit| began.checked_add(limit));
-            failed = wake::listed(connection, deadline).await.err().or(failed);
+            let when_down = options.when_down.unwrap_or_default();
+            failed = wake::listed(connection, when_down, deadline).await.err().or(failed);
             if let Ok(tool) = routed(&self.scope, &self.id) {
                 return Ok(tool.with_options(&self.options));
             }

@@ -48,9 +48,10 @@ impl Again {
         let left = self.total.map(|total| total.saturating_sub(self.began.elapsed()));
         let within = left.unwrap_or(LISTING).min(LISTING);
         let listed = tokio::time::timeout(within, list_again(&tool)).await;
+        let options = tool.options().clone();
         let found = tool.connection().scope.board.load().get(tool.id()).cloned();
         let (Ok(()), Some(tool)) = (listed, found) else { return refused };
-        let mut call = Call::of_tool(tool, self.arguments);
+        let mut call = Call::of_tool(tool.with_options(&options), self.arguments);
         (call.idle_timeout, call.once, call.way) = (self.idle_timeout, true, Way::Live);
         call.total_timeout =
             self.total.map(|total| total.saturating_sub(self.began.elapsed()).max(NO_TIME));

@@ -228,6 +228,49 @@ fn the_last_attempt_has_what_is_left_of_the_deadline() {
     });
 }
 
+/// Check 10: progress extends an attempt, and nothing extends the deadline of all.
+#[test]
+fn progress_extends_an_attempt_and_the_cap_over_all_holds() {
+    world::run(async |world| {
+        let session = world.runtime.session("s").server(puppet(&world)).open().await.unwrap();
+        let options = CallOptions::default()
+            .retry(eager().retry_unsafe())
+            .idle_timeout(Duration::from_millis(400))
+            .total_timeout(Duration::from_millis(1500));
+        let tool = session.tool("a.progress").unwrap().with_options(&options);
+        let done = tool.call(json!({ "times": 8, "ms": 100 })).await.unwrap();
+        assert_eq!(done.text(), "done", "after longer than the idle limit");
+        let error = tool.call(json!({ "times": 600, "ms": 100 })).await.unwrap_err();
+        let CallError::TimedOut { limit, after, .. } = error else { panic!("{error}") };
+        assert_eq!((limit, after), (CallLimit::Total, Duration::from_millis(1500)));
+        assert_eq!(calls(&world), 2, "one attempt each");
+    });
+}
+
+/// Check 6: the restart policy decides how often a server is started, whatever its calls do.
+#[test]
+fn calls_that_wait_and_are_tried_again_do_not_start_a_server_more_often() {
+    world::run(async |world| {
+        let soon = Backoff::new(Duration::from_millis(5), Duration::from_millis(5));
+        let starts = world.folder().join("starts");
+        let stdio = world.hostile("fail-first").args(["--count", "100", "--state"]).arg(&starts);
+        let spec = ServerSpec::new("a", stdio)
+            .restart(RestartPolicy::on_failure().max_restarts(3, HOUR).backoff(soon))
+            .call_options(CallOptions::default().retry(eager()).when_down(WhenDown::Wait))
+            .lazy();
+        let session = world.open([spec]).await;
+        let calls = (0..5).map(|_| sent(session.call("a.echo", ())));
+        for call in calls.collect::<Vec<_>>() {
+            let error = call.await.unwrap().unwrap_err();
+            assert_eq!((error.kind(), error.delivery()), ("not_ready", Delivery::NotSent));
+        }
+        let count = || std::fs::read_to_string(&starts).unwrap();
+        assert_eq!(count(), "4");
+        session.call("a.echo", ()).await.unwrap_err();
+        assert_eq!(count(), "4");
+    });
+}
+
 /// The host has to know that the server may have acted, although the last attempt never left.
 #[test]
 fn an_earlier_attempt_that_may_have_been_acted_on_is_not_forgotten() {

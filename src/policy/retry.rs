@@ -136,8 +136,10 @@ fn may_differ(error: &CallError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::error::CallLimit;
+    use crate::error::{CallLimit, HttpError};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -177,6 +179,26 @@ mod tests {
         assert!(policy.pause(1, &maybe, true, 0.0).is_some());
         assert!(policy.retry_unsafe().pause(1, &maybe, false, 0.0).is_some());
         assert!(policy.pause(1, &timed_out(Delivery::NotSent), false, 0.0).is_some());
+    }
+
+    fn http(status: u16, delivery: Delivery, retry_after: Option<Duration>) -> CallError {
+        let (server, tool, origin) = ("a".to_owned(), "a.x".to_owned(), "http://a".to_owned());
+        let (challenge, body) = (None, String::new());
+        let error = Arc::new(HttpError::Status { origin, status, retry_after, challenge, body });
+        CallError::HttpStatus { server, tool, status, delivery, error }
+    }
+
+    #[test]
+    fn a_server_that_says_how_long_to_wait_is_waited_for_that_long_at_least() {
+        let policy = RetryPolicy::max_attempts(2).without_jitter();
+        let pause = |error: &CallError, harmless| policy.pause(1, error, harmless, 0.0);
+        let busy = http(429, Delivery::NotSent, Some(7 * SECOND));
+        assert_eq!(pause(&busy, false), Some(7 * SECOND));
+        let soon = http(429, Delivery::NotSent, Some(SECOND / 9));
+        assert_eq!(pause(&soon, false), Some(SECOND));
+        let broken = http(503, Delivery::MaybeSent, Some(7 * SECOND));
+        assert_eq!((pause(&broken, false), pause(&broken, true)), (None, Some(7 * SECOND)));
+        assert_eq!(pause(&http(400, Delivery::Answered, None), true), None);
     }
 
     #[test]

@@ -89,8 +89,7 @@ impl Runtime {
 
     async fn start_with(builder: RuntimeBuilder) -> Self {
         #[cfg(feature = "http")]
-        let clients =
-            builder.allowed.map_or_else(Clients::default, |urls| Clients::limited_to(&urls));
+        let clients = Clients::new(builder.allowed);
         let census = Arc::new(Census::default());
         let span = telemetry::runtime_span();
         let supervisor = SupervisorPort::spawn(Arc::clone(&census), span.clone())
@@ -139,7 +138,7 @@ impl Runtime {
         self.inner.supervisor.stop();
         self.inner.supervisor.ended().await;
         #[cfg(feature = "http")]
-        self.inner.clients.close();
+        self.inner.clients.close().await;
     }
 
     pub(crate) async fn open(&self, declared: Declared) -> Result<Session, OpenError> {

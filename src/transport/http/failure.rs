@@ -6,7 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use reqwest::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use rustls::AlertDescription;
 
 use crate::error::{Delivery, HttpError};
 
@@ -37,7 +38,24 @@ impl Failure {
         Self { cause: Cause::SessionLost, delivery: Delivery::NotSent }
     }
 
-    /// What the client said about a request that got no answer.
+    /// What a connection said about a request that got no answer; `written` unless nothing of it had
+    /// been by then.
+    pub(crate) fn of_exchange(origin: &str, error: hyper::Error, written: bool) -> Self {
+        let origin = origin.to_owned();
+        let tls = tls_error(&error);
+        let sent = written && !tls.is_some_and(is_refusal);
+        let (delivery, tls) =
+            (if sent { Delivery::MaybeSent } else { Delivery::NotSent }, tls.is_some());
+        let source = Arc::new(error);
+        let error = if tls {
+            HttpError::Tls { origin, source }
+        } else {
+            HttpError::Broken { origin, source }
+        };
+        Self::new(error, delivery)
+    }
+
+    /// What a client that is not ours said about a request that got no answer.
     pub(crate) fn of_request(origin: &str, error: reqwest::Error) -> Self {
         let origin = origin.to_owned();
         let (connecting, tls) = (error.is_connect(), is_tls(&error));
@@ -57,12 +75,34 @@ pub(crate) fn shared(error: reqwest::Error) -> Arc<dyn Error + Send + Sync> {
     Arc::new(error.without_url())
 }
 
-/// Whether TLS stands anywhere behind an error; I/O errors hide it one in another.
-fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    let inner = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-    error.is::<rustls::Error>()
-        || inner.is_some_and(|inner| is_tls(inner))
-        || error.source().is_some_and(is_tls)
+pub(super) fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    tls_error(error).is_some()
+}
+
+/// What TLS said, if it stands anywhere behind an error; I/O errors hide it one in another.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let hidden = || error.downcast_ref::<std::io::Error>()?.get_ref();
+    error.downcast_ref().or_else(|| tls_error(hidden()?)).or_else(|| tls_error(error.source()?))
+}
+
+/// Whether the server does not want to have to do with us: of our certificate it may say so only
+/// when we have sent a request, which it has not read then (RFC 8446, 4.4.2.4 and 6.2).
+fn is_refusal(error: &rustls::Error) -> bool {
+    use AlertDescription as Alert;
+    let rustls::Error::AlertReceived(alert) = error else { return false };
+    [
+        Alert::NoCertificate,
+        Alert::BadCertificate,
+        Alert::UnsupportedCertificate,
+        Alert::CertificateRevoked,
+        Alert::CertificateExpired,
+        Alert::CertificateUnknown,
+        Alert::CertificateRequired,
+        Alert::UnknownCA,
+        Alert::AccessDenied,
+        Alert::DecryptError,
+    ]
+    .contains(alert)
 }
 
 /// What a status that is no answer says.

@@ -132,6 +132,13 @@ impl Clients {
     }
 }
 
+impl Drop for Clients {
+    /// Where nobody waited for the end.
+    fn drop(&mut self) {
+        self.tasks.abort();
+    }
+}
+
 impl std::fmt::Debug for Clients {
     /// Without the URLs, which may hold what nobody should read.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

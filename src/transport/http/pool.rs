@@ -31,6 +31,9 @@ const FRESH: Duration = Duration::from_millis(1);
 /// How long a connection may take to be done with an exchange whose answer has been read.
 const SETTLING: Duration = Duration::from_millis(100);
 
+/// How often a request is sent again that has not left: once, but for a connection that was shared.
+const RESENDS: u32 = 3;
+
 /// The connections to one origin.
 pub(crate) struct Pool {
     connector: Connector,
@@ -110,19 +113,21 @@ impl Pool {
             Some(lease) => lease,
             None => self.open().await?,
         };
+        let mut resends = RESENDS;
         loop {
-            let reused = lease.reused;
+            let again = lease.reused && resends > 0;
             let mut error = match lease.send(target, asked).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
             asked = match error.take_message() {
-                Some(request) if reused => request.into(),
+                Some(request) if again => request.into(),
                 unsent => {
                     let (origin, written) = (&self.connector.origin, unsent.is_none());
                     return Err(Failure::of_exchange(origin, error.into_error(), written));
                 }
             };
+            resends -= 1;
             lease = self.open().await?;
         }
     }
@@ -314,3 +319,6 @@ impl Lease {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

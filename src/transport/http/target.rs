@@ -47,7 +47,7 @@ mod tests {
             ("http://a:80/m?b=c&d#e", "/m?b=c&d", "http://a/m?b=c&d", "a"),
             ("http://[::1]:8080/é {}|", "/%C3%A9%20%7B%7D|", "", "[::1]:8080"),
             ("https://u:p@a.example:1/?", "/?", "https://a.example:1/?", "a.example:1"),
-            ("http://a/?q={\"x\":'y'}", "/?q={%22x%22:'y'}", "", "a"),
+            ("http://a/?q={\"x\":'y'}", "/?q={%22x%22:%27y%27}", "", "a"),
         ] {
             let url = Url::parse(url).unwrap();
             let target = Target::new(&url).unwrap();

@@ -27,7 +27,7 @@ impl Tasks {
         Self { tracker: TaskTracker::new(), home: Handle::current(), running }
     }
 
-    /// Spawns a task that [`end`](Self::end) aborts.
+    /// Spawns a task that [`abort`](Self::abort) ends.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
@@ -49,11 +49,21 @@ impl Tasks {
         drop(self.tracker.spawn_on(task, &self.home));
     }
 
-    /// Ends all tasks, and returns when none is left.
-    pub(crate) async fn end(&self) {
+    /// Ends all tasks. What is spawned later ends at once.
+    pub(crate) fn abort(&self) {
         let running = self.running.lock().take().unwrap_or_default();
         running.iter().for_each(AbortHandle::abort);
+    }
+
+    /// Ends all tasks, and returns when none is left.
+    pub(crate) async fn end(&self) {
+        self.abort();
         self.tracker.close();
         self.tracker.wait().await;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn abort_these(&self) {
+        self.running.lock().iter().flatten().for_each(AbortHandle::abort);
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod events;
 pub(crate) mod failure;
 pub(crate) mod mirror;
 mod pool;
+mod socket;
 mod target;
 mod tasks;
 mod tls;

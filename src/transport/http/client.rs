@@ -50,7 +50,7 @@ impl Client {
     pub(crate) async fn send(
         &self,
         (url, target): (&Url, &Target),
-        asked: Asked,
+        asked: impl Fn() -> Asked + Send + Sync,
     ) -> Result<Response<Body>, Failure> {
         match self {
             Self::Direct { pool, compression } => {
@@ -60,6 +60,7 @@ impl Client {
                 Ok(Response::from_parts(head, body))
             }
             Self::Foreign(client) => {
+                let asked = asked();
                 let mut request = reqwest::Request::new(asked.method, url.clone());
                 *request.headers_mut() = asked.headers;
                 let body = Some(asked.body).filter(|body| !body.is_empty());

@@ -5,7 +5,7 @@ use std::{error::Error, io, sync::Arc, time::Duration};
 use http::{HeaderValue, Uri};
 use hyper::{
     client::conn::{http1, http2},
-    rt::{Executor, Read, Write},
+    rt::Executor,
 };
 use hyper_util::{
     client::legacy::connect::HttpConnector,
@@ -13,7 +13,7 @@ use hyper_util::{
 };
 use reqwest::Url;
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
@@ -21,6 +21,7 @@ use tower_service::Service as _;
 use super::{
     body::Message,
     failure::is_tls,
+    socket::{Socket, Written},
     target::{Target, host},
     tasks::Tasks,
 };
@@ -40,7 +41,7 @@ pub(crate) fn fault(error: impl Error + Send + Sync + 'static) -> Fault {
 
 /// What takes the requests of one connection.
 pub(crate) enum Sender {
-    Http1(http1::SendRequest<Message>),
+    Http1(http1::SendRequest<Message>, Written),
     Http2(http2::SendRequest<Message>),
 }
 
@@ -98,27 +99,26 @@ impl Connector {
     async fn shake_hands(&self) -> Result<Sender, HttpError> {
         let tcp = self.tcp.clone().call(self.uri.clone()).await;
         let tcp = tcp.map_err(|error| self.failed(error))?;
-        let Some((tls, name)) = &self.tls else { return self.http1(tcp).await };
-        let secure = tls.connect(name.clone(), tcp.into_inner()).await;
+        let socket = Socket::new(tcp.into_inner());
+        let written = socket.written();
+        let Some((tls, name)) = &self.tls else { return self.http1(socket, written).await };
+        let secure = tls.connect(name.clone(), socket).await;
         let secure = secure.map_err(|error| self.failed(error))?;
-        if is_http2(&secure) {
-            self.http2(secure).await
-        } else {
-            self.http1(TokioIo::new(secure)).await
-        }
+        if is_http2(&secure) { self.http2(secure).await } else { self.http1(secure, written).await }
     }
 
     async fn http1(
         &self,
-        io: impl Read + Write + Unpin + Send + 'static,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        written: Written,
     ) -> Result<Sender, HttpError> {
-        let shaken = http1::handshake(io).await;
+        let shaken = http1::handshake(TokioIo::new(io)).await;
         let (sender, connection) = shaken.map_err(|error| self.failed(error))?;
         self.drive(connection);
-        Ok(Sender::Http1(sender))
+        Ok(Sender::Http1(sender, written))
     }
 
-    async fn http2(&self, io: TlsStream<TcpStream>) -> Result<Sender, HttpError> {
+    async fn http2(&self, io: TlsStream<Socket>) -> Result<Sender, HttpError> {
         let shaken = http2::Builder::new(Parts(Arc::clone(&self.tasks)))
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_EVERY)
@@ -151,7 +151,7 @@ fn server_name(url: &Url) -> Result<ServerName<'static>, Fault> {
     ServerName::try_from(name).map_err(fault)
 }
 
-fn is_http2(stream: &TlsStream<TcpStream>) -> bool {
+fn is_http2(stream: &TlsStream<Socket>) -> bool {
     stream.get_ref().1.alpn_protocol() == Some(b"h2")
 }
 

@@ -151,8 +151,10 @@ impl Endpoint {
                 Some((url, target)) => (url, target),
                 None => (&self.url, &self.target),
             };
-            let (headers, body) = (joined(common, &own), message.clone());
-            let asked = Asked { method: method.clone(), headers, body };
+            let asked = || {
+                let (headers, body) = (joined(common, &own), message.clone());
+                Asked { method: method.clone(), headers, body }
+            };
             let response = self.client.send((url, target), asked).await?;
             if !is_redirect(&method, response.status()) {
                 return Ok(response);

@@ -9,6 +9,7 @@ use std::{
 use http::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use rustls::AlertDescription;
 
+use super::pool::Unanswered;
 use crate::error::{Delivery, HttpError};
 
 /// Why an exchange brought no answer, and whether its request may have left.
@@ -38,9 +39,8 @@ impl Failure {
         Self { cause: Cause::SessionLost, delivery: Delivery::NotSent }
     }
 
-    /// What a connection said about a request that got no answer; `written` unless nothing of it had
-    /// been by then.
-    pub(crate) fn of_exchange(origin: &str, error: hyper::Error, written: bool) -> Self {
+    /// What a connection said about a request that got no answer.
+    pub(crate) fn of_exchange(origin: &str, Unanswered { error, written }: Unanswered) -> Self {
         let origin = origin.to_owned();
         let tls = tls_error(&error);
         let sent = written && !tls.is_some_and(is_refusal);

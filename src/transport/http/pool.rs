@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header::HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header::HOST};
 use hyper::client::conn::{TrySendError, http1, http2};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use super::{
     body::{Message, Pooled},
     connect::{Connector, Sender},
     failure::Failure,
+    socket::Written,
     target::Target,
     tasks::Tasks,
 };
@@ -23,10 +24,6 @@ use crate::error::{Delivery, HttpError};
 
 /// How many idle connections are kept.
 const IDLE: usize = 256;
-
-/// After how long without use the async runtime gets the chance to notice that the server has closed
-/// a connection.
-const FRESH: Duration = Duration::from_millis(1);
 
 /// How long a connection may take to be done with an exchange whose answer has been read.
 const SETTLING: Duration = Duration::from_millis(100);
@@ -57,8 +54,14 @@ struct State {
 }
 
 struct Idle {
-    sender: http1::SendRequest<Message>,
+    exclusive: Exclusive,
     since: Instant,
+}
+
+/// A connection that takes one request at a time.
+struct Exclusive {
+    sender: http1::SendRequest<Message>,
+    written: Written,
 }
 
 struct Shared {
@@ -82,7 +85,7 @@ pub(crate) struct Lease {
 }
 
 enum Way {
-    Alone(http1::SendRequest<Message>, Arc<Pool>),
+    Alone(Exclusive, Arc<Pool>),
     Shared(Share),
 }
 
@@ -103,11 +106,11 @@ impl Pool {
     /// Sends a request, and returns when the head of the answer is there.
     ///
     /// An idle connection may have been closed by the server in this moment. The request goes to
-    /// another one only if none of it had been written.
+    /// another one only if nothing of it has left.
     pub(crate) async fn send(
         self: &Arc<Self>,
         target: &Target,
-        mut asked: Asked,
+        asked: impl Fn() -> Asked + Send + Sync,
     ) -> Result<Response<Pooled>, Failure> {
         let mut lease = match self.reuse().await {
             Some(lease) => lease,
@@ -115,18 +118,14 @@ impl Pool {
         };
         let mut resends = RESENDS;
         loop {
-            let again = lease.reused && resends > 0;
-            let mut error = match lease.send(target, asked).await {
+            let reused = lease.reused;
+            let unanswered = match lease.send(target, asked()).await {
                 Ok(response) => return Ok(response),
-                Err(error) => error,
+                Err(unanswered) => unanswered,
             };
-            asked = match error.take_message() {
-                Some(request) if again => request.into(),
-                unsent => {
-                    let (origin, written) = (&self.connector.origin, unsent.is_none());
-                    return Err(Failure::of_exchange(origin, error.into_error(), written));
-                }
-            };
+            if unanswered.written || !reused || resends == 0 {
+                return Err(Failure::of_exchange(&self.connector.origin, unanswered));
+            }
             resends -= 1;
             lease = self.open().await?;
         }
@@ -135,25 +134,22 @@ impl Pool {
     /// The connection that was used last, of those that can be used again.
     async fn reuse(self: &Arc<Self>) -> Option<Lease> {
         loop {
-            let Idle { mut sender, since } = {
+            let Idle { mut exclusive, since } = {
                 let mut state = self.state.lock();
                 match state.idle.pop() {
                     Some(idle) => idle,
                     None => return state.shared(),
                 }
             };
-            let age = since.elapsed();
-            if age >= self.keep_alive {
+            if since.elapsed() >= self.keep_alive {
                 continue;
             }
-            if age > FRESH {
-                tokio::task::yield_now().await;
-            }
+            let sender = &mut exclusive.sender;
             let usable = sender.is_ready()
                 || !sender.is_closed()
                     && matches!(tokio::time::timeout(SETTLING, sender.ready()).await, Ok(Ok(())));
             if usable {
-                let way = Way::Alone(sender, Arc::clone(self));
+                let way = Way::Alone(exclusive, Arc::clone(self));
                 return Some(Lease { way, reused: true });
             }
         }
@@ -184,9 +180,9 @@ impl Pool {
     fn adopt(self: &Arc<Self>, sender: Sender) -> Lease {
         let mut state = self.state.lock();
         let way = match sender {
-            Sender::Http1(sender) => {
+            Sender::Http1(sender, written) => {
                 state.http1 = true;
-                Way::Alone(sender, Arc::clone(self))
+                Way::Alone(Exclusive { sender, written }, Arc::clone(self))
             }
             Sender::Http2(sender) => match state.shared() {
                 Some(lease) => return lease,
@@ -203,10 +199,10 @@ impl Pool {
         Lease { way, reused: false }
     }
 
-    fn put_back(&self, sender: http1::SendRequest<Message>) {
+    fn put_back(&self, exclusive: Exclusive) {
         let mut state = self.state.lock();
         if !state.closed && state.idle.len() < IDLE && !self.keep_alive.is_zero() {
-            state.idle.push(Idle { sender, since: Instant::now() });
+            state.idle.push(Idle { exclusive, since: Instant::now() });
         }
     }
 
@@ -270,51 +266,61 @@ impl State {
     }
 }
 
+impl Asked {
+    fn request(self, uri: Uri) -> Request<Message> {
+        let mut request = Request::new(Message(self.body));
+        *request.method_mut() = self.method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = self.headers;
+        request
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         *self.0.used.lock() = Instant::now();
     }
 }
 
-impl From<Request<Message>> for Asked {
-    fn from(request: Request<Message>) -> Self {
-        let (head, Message(body)) = request.into_parts();
-        Self { method: head.method, headers: head.headers, body }
+/// Why a request got no answer, and whether anything of it has left.
+pub(crate) struct Unanswered {
+    pub(crate) error: hyper::Error,
+    pub(crate) written: bool,
+}
+
+impl From<TrySendError<Request<Message>>> for Unanswered {
+    fn from(mut error: TrySendError<Request<Message>>) -> Self {
+        let written = error.take_message().is_none();
+        Self { error: error.into_error(), written }
     }
 }
 
 impl Lease {
-    async fn send(
-        mut self,
-        target: &Target,
-        asked: Asked,
-    ) -> Result<Response<Pooled>, TrySendError<Request<Message>>> {
-        let Asked { method, mut headers, body } = asked;
-        let mut request = Request::new(Message(body));
-        *request.method_mut() = method;
-        let response = match &mut self.way {
-            Way::Alone(sender, pool) => {
-                *request.uri_mut() = target.origin_form.clone();
-                // It may have been on its way to a connection of the other kind.
-                headers.entry(HOST).or_insert_with(|| pool.connector.host.clone());
-                *request.headers_mut() = headers;
-                sender.try_send_request(request).await?
+    async fn send(mut self, target: &Target, asked: Asked) -> Result<Response<Pooled>, Unanswered> {
+        let sent = match &mut self.way {
+            Way::Alone(Exclusive { sender, written }, _) => {
+                let before = written.count();
+                let request = asked.request(target.origin_form.clone());
+                sender.try_send_request(request).await.map_err(|error| {
+                    let mut unanswered = Unanswered::from(error);
+                    unanswered.written &= written.count() != before;
+                    unanswered
+                })
             }
             Way::Shared(shared) => {
+                let mut request = asked.request(target.absolute.clone());
                 // There, it is part of where the request goes.
-                headers.remove(HOST);
-                *request.uri_mut() = target.absolute.clone();
-                *request.headers_mut() = headers;
-                shared.0.sender.clone().try_send_request(request).await?
+                request.headers_mut().remove(HOST);
+                Ok(shared.0.sender.clone().try_send_request(request).await?)
             }
         };
-        Ok(response.map(|body| Pooled::new(body, self)))
+        Ok(sent?.map(|body| Pooled::new(body, self)))
     }
 
     /// Gives the connection back; without this, it is closed.
     pub(super) fn give_back(self) {
         match self.way {
-            Way::Alone(sender, pool) => pool.put_back(sender),
+            Way::Alone(exclusive, pool) => pool.put_back(exclusive),
             Way::Shared(_) => {}
         }
     }

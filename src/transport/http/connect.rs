@@ -13,7 +13,10 @@ use hyper_util::{
 };
 use reqwest::Url;
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::oneshot,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
@@ -41,8 +44,16 @@ pub(crate) fn fault(error: impl Error + Send + Sync + 'static) -> Fault {
 
 /// What takes the requests of one connection.
 pub(crate) enum Sender {
-    Http1(http1::SendRequest<Message>, Written),
+    Http1(Exclusive),
     Http2(http2::SendRequest<Message>),
+}
+
+/// A connection that takes one request at a time.
+pub(crate) struct Exclusive {
+    pub(crate) sender: http1::SendRequest<Message>,
+    pub(crate) written: Written,
+    /// What it ended by.
+    pub(crate) ended: oneshot::Receiver<hyper::Error>,
 }
 
 /// Connects to one origin.
@@ -114,8 +125,8 @@ impl Connector {
     ) -> Result<Sender, HttpError> {
         let shaken = http1::handshake(TokioIo::new(io)).await;
         let (sender, connection) = shaken.map_err(|error| self.failed(error))?;
-        self.drive(connection);
-        Ok(Sender::Http1(sender, written))
+        let ended = self.drive(connection);
+        Ok(Sender::Http1(Exclusive { sender, written, ended }))
     }
 
     async fn http2(&self, io: TlsStream<Socket>) -> Result<Sender, HttpError> {
@@ -126,16 +137,24 @@ impl Connector {
             .handshake(TokioIo::new(io))
             .await;
         let (sender, connection) = shaken.map_err(|error| self.failed(error))?;
-        self.drive(connection);
+        drop(self.drive(connection));
         Ok(Sender::Http2(sender))
     }
 
-    fn drive(&self, connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
+    /// Has a task drive a connection, and tell what it ended by.
+    fn drive(
+        &self,
+        connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
+    ) -> oneshot::Receiver<hyper::Error> {
+        let (tell, ended) = oneshot::channel();
         let driven = self.open.track_future(async move {
-            // Whoever waits for an answer is told, too.
-            drop(connection.await);
+            if let Err(error) = connection.await {
+                // Whoever waits for an answer is told, too.
+                drop(tell.send(error));
+            }
         });
         drop(self.tasks.spawn(driven));
+        ended
     }
 
     fn failed(&self, error: impl Error + Send + Sync + 'static) -> HttpError {

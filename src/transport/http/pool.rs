@@ -8,15 +8,17 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header::HOST};
-use hyper::client::conn::{TrySendError, http1, http2};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http2},
+};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
     body::{Message, Pooled},
-    connect::{Connector, Sender},
+    connect::{Connector, Exclusive, Sender},
     failure::Failure,
-    socket::Written,
     target::Target,
     tasks::Tasks,
 };
@@ -56,12 +58,6 @@ struct State {
 struct Idle {
     exclusive: Exclusive,
     since: Instant,
-}
-
-/// A connection that takes one request at a time.
-struct Exclusive {
-    sender: http1::SendRequest<Message>,
-    written: Written,
 }
 
 struct Shared {
@@ -180,9 +176,9 @@ impl Pool {
     fn adopt(self: &Arc<Self>, sender: Sender) -> Lease {
         let mut state = self.state.lock();
         let way = match sender {
-            Sender::Http1(sender, written) => {
+            Sender::Http1(exclusive) => {
                 state.http1 = true;
-                Way::Alone(Exclusive { sender, written }, Arc::clone(self))
+                Way::Alone(exclusive, Arc::clone(self))
             }
             Sender::Http2(sender) => match state.shared() {
                 Some(lease) => return lease,
@@ -276,6 +272,24 @@ impl Asked {
     }
 }
 
+impl Exclusive {
+    async fn send(&mut self, request: Request<Message>) -> Result<Response<Incoming>, Unanswered> {
+        let before = self.written.count();
+        let mut unanswered = match self.sender.try_send_request(request).await {
+            Ok(response) => return Ok(response),
+            Err(error) => Unanswered::from(error),
+        };
+        unanswered.written &= self.written.count() != before;
+        if !unanswered.written
+            && let Ok(Ok(cause)) = tokio::time::timeout(SETTLING, &mut self.ended).await
+        {
+            // What was wrong with the connection says more than that it is no more.
+            unanswered.error = cause;
+        }
+        Err(unanswered)
+    }
+}
+
 impl Drop for Share {
     fn drop(&mut self) {
         *self.0.used.lock() = Instant::now();
@@ -298,14 +312,9 @@ impl From<TrySendError<Request<Message>>> for Unanswered {
 impl Lease {
     async fn send(mut self, target: &Target, asked: Asked) -> Result<Response<Pooled>, Unanswered> {
         let sent = match &mut self.way {
-            Way::Alone(Exclusive { sender, written }, _) => {
-                let before = written.count();
+            Way::Alone(exclusive, _) => {
                 let request = asked.request(target.origin_form.clone());
-                sender.try_send_request(request).await.map_err(|error| {
-                    let mut unanswered = Unanswered::from(error);
-                    unanswered.written &= written.count() != before;
-                    unanswered
-                })
+                exclusive.send(request).await
             }
             Way::Shared(shared) => {
                 let mut request = asked.request(target.absolute.clone());

@@ -89,14 +89,14 @@ enum Way {
 struct Share(Arc<Shared>);
 
 impl Pool {
-    pub(crate) fn host(&self) -> HeaderValue {
-        self.connector.host.clone()
-    }
-
     pub(crate) fn new(connector: Connector, keep_alive: Duration, tasks: Arc<Tasks>) -> Arc<Self> {
         let state = State { http1: !connector.is_secure(), ..State::default() };
         let (state, opening) = (Mutex::new(state), tokio::sync::Mutex::default());
         Arc::new(Self { connector, keep_alive, tasks, state, opening })
+    }
+
+    pub(crate) fn host(&self) -> HeaderValue {
+        self.connector.host.clone()
     }
 
     /// Sends a request, and returns when the head of the answer is there.
@@ -279,12 +279,14 @@ impl Exclusive {
             Ok(response) => return Ok(response),
             Err(error) => Unanswered::from(error),
         };
-        unanswered.written &= self.written.count() != before;
-        if !unanswered.written
-            && let Ok(Ok(cause)) = tokio::time::timeout(SETTLING, &mut self.ended).await
-        {
-            // What was wrong with the connection says more than that it is no more.
-            unanswered.error = cause;
+        if !unanswered.written || self.written.count() == before {
+            // Only what is over writes nothing any more.
+            let ended = tokio::time::timeout(SETTLING, &mut self.ended).await;
+            unanswered.written &= ended.is_err() || self.written.count() != before;
+            if let Ok(Ok(cause)) = ended {
+                // What was wrong with it says more than that it is no more.
+                unanswered.error = cause;
+            }
         }
         Err(unanswered)
     }

@@ -65,7 +65,7 @@ fn actors_are_named_only_where_they_are_run() {
 
 #[test]
 fn crates_for_one_thing_are_named_where_it_is_done() {
-    only_in("tower_", &["layer/service.rs", "session.rs", "spec.rs"]);
+    only_in("tower_", &["layer/service.rs", "session.rs", "spec.rs", "transport/http/connect.rs"]);
     only_in("jsonschema::", &["schema.rs"]);
     only_in("lru::", &["connection/cache.rs"]);
 }

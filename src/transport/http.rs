@@ -14,3 +14,4 @@ mod socket;
 mod target;
 mod tasks;
 mod tls;
+mod utf8;

@@ -18,7 +18,10 @@ use http::HeaderValue;
 use http_body::Frame;
 use sse_stream::{Error, Sse, SseStream};
 
-use super::body::{Body, BodyError};
+use super::{
+    body::{Body, BodyError},
+    utf8::Decoder,
+};
 use crate::error::HttpError;
 
 /// A stream of events, one message each.
@@ -51,6 +54,7 @@ impl EventStream {
         let unframed = Arc::new(AtomicUsize::new(0));
         let body = Metered {
             body,
+            decoder: Decoder::default(),
             // Field names and line ends come on top of the message.
             limit: limit.saturating_add(1024),
             unframed: Arc::clone(&unframed),
@@ -100,9 +104,10 @@ impl fmt::Debug for EventStream {
     }
 }
 
-/// A body that breaks off where an event grows above the limit.
+/// A body that is text, and breaks off where an event grows above the limit.
 struct Metered {
     body: Body,
+    decoder: Decoder,
     limit: usize,
     unframed: Arc<AtomicUsize>,
 }
@@ -132,6 +137,6 @@ impl http_body::Body for Metered {
         if before.saturating_add(count) > self.limit {
             return Poll::Ready(Some(Err(MeteredError::TooLarge)));
         }
-        Poll::Ready(Some(Ok(frame)))
+        Poll::Ready(Some(Ok(frame.map_data(|piece| self.decoder.decode(piece)))))
     }
 }

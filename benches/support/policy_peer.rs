@@ -15,7 +15,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use tower_layer::layer_fn;
 use tower_service::Service;
 
-use crate::child::{Manner, executable};
+use crate::manner::{Manner, executable};
 use crate::peer::Peer;
 
 /// What the result has around its text.

@@ -39,6 +39,7 @@ use crate::{
     layer::{self, CallService},
     policy::CallOptions,
     scope::Scope,
+    secret::Secrets,
     spec::{Opening, ServerSpec},
     status::{BreakerState, Status},
     transport::stderr::StderrTail,
@@ -89,6 +90,7 @@ pub(crate) struct SessionScope {
     /// The layers of the host around the calls of the session, if there are any.
     pub(crate) layers: Option<CallService>,
     pub(crate) approval: Option<Approval>,
+    pub(crate) secrets: Secrets,
 }
 
 /// Asks a connection's actor, which stays nameless here.

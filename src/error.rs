@@ -6,6 +6,8 @@ mod call;
 mod connect;
 mod down;
 mod http;
+mod redact;
+mod secret;
 mod spec;
 mod typed;
 
@@ -13,6 +15,7 @@ pub use call::{CallError, CallLimit, Delivery};
 pub use connect::{ConnectError, OpenError, RequiredFailure, ServerError, Stage};
 pub use down::{DownCause, DownReason};
 pub use http::HttpError;
+pub use secret::{SecretCause, SecretError};
 pub use spec::SpecError;
 pub use typed::TypedError;
 

@@ -6,6 +6,7 @@
 
 // What a host declares.
 mod policy;
+mod secret;
 mod spec;
 
 // What a host holds.
@@ -26,6 +27,7 @@ mod error;
 mod event;
 mod output;
 mod pattern;
+mod redactor;
 mod status;
 mod toolset;
 
@@ -47,7 +49,7 @@ pub use census::{LeakReport, ProcessRecord};
 pub use connection::call::Call;
 pub use error::{
     CallError, CallLimit, ConnectError, Delivery, DownCause, DownReason, HttpError, OpenError,
-    RequiredFailure, ServerError, SpecError, Stage, TypedError,
+    RequiredFailure, SecretCause, SecretError, ServerError, SpecError, Stage, TypedError,
 };
 pub use event::{Event, Events, Notification, Notifications};
 pub use output::{Content, Output};
@@ -57,8 +59,11 @@ pub use policy::{
     Backoff, CachePolicy, CallOptions, CircuitBreaker, Limits, RateLimit, RestartPolicy,
     RetryPolicy, WhenDown,
 };
+pub use redactor::{Redacting, Redactor};
 pub use rmcp::model;
 pub use runtime::{Runtime, RuntimeBuilder};
+pub use secrecy::{self, SecretString};
+pub use secret::{ProvidedSecret, Secret, SecretProvider};
 pub use server::Server;
 pub use session::{Session, SessionBuilder};
 #[cfg(feature = "http")]

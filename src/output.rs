@@ -1,10 +1,12 @@
 //! What a tool answered: the raw result and its typed views.
 
+use std::borrow::Cow;
+
 use rmcp::model::ContentBlock;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 
-use crate::wire::RawResult;
+use crate::{redactor::Redactor, wire::RawResult};
 
 /// What a tool answered, exactly as its server wrote it.
 ///
@@ -39,6 +41,14 @@ struct Head<'a> {
 impl Output {
     pub(crate) fn new(raw: RawResult) -> Self {
         Self { raw }
+    }
+
+    /// The same without secrets; nothing but that there was something, where JSON without them is none.
+    pub(crate) fn redacted(self, redactor: &Redactor) -> Self {
+        let Cow::Owned(redacted) = redactor.redact(self.raw()) else { return self };
+        let object = redacted.starts_with('{') && serde_json::from_str::<&RawValue>(&redacted).is_ok();
+        let nothing = || r#"{"content":[{"type":"text","text":"[redacted]"}]}"#.to_owned();
+        Self { raw: RawResult::of(if object { redacted } else { nothing() }) }
     }
 
     /// The result as JSON, to the byte.

@@ -142,7 +142,7 @@ impl Runtime {
     }
 
     pub(crate) async fn open(&self, declared: Declared) -> Result<Session, OpenError> {
-        let Declared { id, servers, options, layers, approval, saved } = declared;
+        let Declared { id, servers, options, layers, approval, saved, secrets, known } = declared;
         let number = self.inner.numbers.fetch_add(1, Ordering::Relaxed);
         let scope = Arc::new(SessionScope {
             span: telemetry::session_span(&self.inner.span, &id),
@@ -155,6 +155,7 @@ impl Runtime {
             approval,
             #[cfg(feature = "http")]
             clients: Arc::clone(&self.inner.clients),
+            secrets,
         });
         let options = options.over(&self.inner.options);
         let connect =
@@ -166,6 +167,12 @@ impl Runtime {
         let arguments = Arguments { scope: Arc::clone(&scope), connections: connections.clone() };
         // A shutdown that comes in between waits for this, too.
         let _opening = self.inner.undertakers.tracker().token();
+        // Before anything starts that could tell them.
+        if let Err(error) = scope.resolve_all(&known).await {
+            scope.tasks.token().cancel();
+            scope.tasks.ended().await;
+            return Err(error.into());
+        }
         if self.inner.sessions.lock().is_none() {
             return Err(OpenError::RuntimeClosed);
         }

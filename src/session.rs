@@ -13,7 +13,9 @@ use crate::{
     event::Events,
     layer::{CallLayer, CallLike, CallService},
     policy::CallOptions,
+    redactor::Redactor,
     runtime::{OpenSession, Runtime},
+    secret::{Provider, Secret, SecretProvider, Secrets},
     server::Server,
     spec::{self, Opening, ServerSpec},
     status::{Phase, Status},
@@ -34,6 +36,8 @@ pub struct SessionBuilder {
     layers: Vec<CallLayer>,
     approval: Option<Approval>,
     saved: Option<SavedTools>,
+    secrets: Secrets,
+    known: Vec<Secret>,
 }
 
 impl SessionBuilder {
@@ -46,6 +50,8 @@ impl SessionBuilder {
             layers: Vec::new(),
             approval: None,
             saved: None,
+            secrets: Secrets::default(),
+            known: Vec::new(),
         }
     }
 
@@ -99,6 +105,33 @@ impl SessionBuilder {
         self
     }
 
+    /// Has these secrets redacted, besides those that are declared for servers: they are resolved
+    /// before anything starts.
+    pub fn secrets(mut self, secrets: impl IntoIterator<Item = Secret>) -> Self {
+        self.known.extend(secrets);
+        self
+    }
+
+    /// Where [`Secret::provider`] looks.
+    pub fn secret_provider(mut self, provider: impl SecretProvider) -> Self {
+        self.secrets.provider = Provider(Some(Arc::new(provider)));
+        self
+    }
+
+    /// Redacts results of tools, too. By default they reach the host as their servers wrote them.
+    pub fn redact_results(mut self) -> Self {
+        self.secrets.redact_results = true;
+        self
+    }
+
+    /// Refuses a call whose arguments hold a secret that was declared for another server, as
+    /// [`CallError::SecretOutOfScope`](crate::CallError::SecretOutOfScope). What is known is what
+    /// has been resolved by then: a secret of a server that was never started is not.
+    pub fn egress_scope(mut self) -> Self {
+        self.secrets.egress_scope = true;
+        self
+    }
+
     /// Opens the session: starts all servers at once, and returns when every
     /// [`required`](ServerSpec::required) one is Ready. The others come when they come;
     /// [`Session::settled`] waits for them.
@@ -108,6 +141,7 @@ impl SessionBuilder {
     /// [`OpenError::Spec`] with every fault of the declaration, before anything starts;
     /// [`OpenError::Required`] with the reasons of all required servers that were not Ready within
     /// their init timeout (restarts included), after everything was stopped again;
+    /// [`OpenError::Secret`] where one of [`secrets`](Self::secrets) cannot be had;
     /// [`OpenError::RuntimeClosed`].
     ///
     /// # Cancel safety
@@ -119,8 +153,8 @@ impl SessionBuilder {
             return Err(OpenError::Spec(faults));
         }
         let began = Instant::now();
-        let Self { runtime, id, servers, options, layers, approval, saved } = self;
-        let declared = Declared { id, servers, options, layers, approval, saved };
+        let Self { runtime, id, servers, options, layers, approval, saved, secrets, known } = self;
+        let declared = Declared { id, servers, options, layers, approval, saved, secrets, known };
         let session = runtime.open(declared).await?;
         let failures = session.required_failures(began).await;
         if failures.is_empty() {
@@ -139,6 +173,8 @@ pub(crate) struct Declared {
     pub(crate) layers: Vec<CallLayer>,
     pub(crate) approval: Option<Approval>,
     pub(crate) saved: Option<SavedTools>,
+    pub(crate) secrets: Secrets,
+    pub(crate) known: Vec<Secret>,
 }
 
 /// An open session over the servers it declared. A cheap handle.
@@ -180,6 +216,12 @@ impl Session {
     pub fn call(&self, tool: impl AsRef<str>, arguments: impl Into<Arguments>) -> Call {
         let Inner { scope, connections, .. } = &*self.inner;
         Call::by_id(scope, connections, tool.as_ref(), arguments.into())
+    }
+
+    /// What replaces the session's secrets in a text: for the host's own logs.
+    #[must_use]
+    pub fn redactor(&self) -> Redactor {
+        self.inner.scope.secrets.redactor.clone()
     }
 
     /// The tools of all servers, as one immutable version.

@@ -210,7 +210,8 @@ impl ActorState {
             self.finish_if_empty(myself);
             return Ok(());
         }
-        telemetry::actor_died(&self.connections[place].span, "connection", reason);
+        let reason = self.scope.secrets.redactor.redact(&reason.to_string()).into_owned();
+        telemetry::actor_died(&self.connections[place].span, "connection", &reason);
         self.scope.census.crashed();
         if self.crashes.admit(self.born.elapsed(), &self.budget) {
             self.start(myself, place, true).await?;

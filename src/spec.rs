@@ -16,6 +16,7 @@ use crate::{
     error::SpecError,
     layer::{CallLayer, CallLike, CallService},
     policy::{CallOptions, CircuitBreaker, Limits, RateLimit, RestartPolicy},
+    secret::Secret,
 };
 
 #[cfg(feature = "http")]
@@ -393,6 +394,12 @@ impl Stdio {
         self
     }
 
+    /// Sets a variable of the child's environment to a secret, resolved at each start.
+    pub fn env_from(mut self, name: impl Into<OsString>, secret: Secret) -> Self {
+        self.env.push((name.into(), EnvValue::Secret(secret)));
+        self
+    }
+
     /// The working directory of the child. Default: the host's.
     pub fn cwd(mut self, path: impl AsRef<Path>) -> Self {
         self.cwd = Some(path.as_ref().to_owned());
@@ -446,14 +453,17 @@ pub(crate) enum EnvValue {
     Inherited,
     /// The declaration itself.
     Literal(OsString),
+    /// Wherever the secret is kept, at the moment of the start.
+    Secret(Secret),
 }
 
 impl fmt::Debug for EnvValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Inherited => "inherited",
-            Self::Literal(_) => "literal(…)",
-        })
+        match self {
+            Self::Inherited => f.write_str("inherited"),
+            Self::Literal(_) => f.write_str("literal(…)"),
+            Self::Secret(secret) => secret.fmt(f),
+        }
     }
 }
 

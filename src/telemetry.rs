@@ -17,7 +17,7 @@
 //! | event, WARN, target `callboard::catalog` | `catalog fault` | `fault` |
 //! | event, ERROR, target `callboard::bug` | `actor died` | `actor`, `error` |
 //!
-//! Names follow OpenTelemetry's conventions for MCP where those exist. Arguments, results, headers
+//! Texts of servers come redacted. Names follow OpenTelemetry's conventions for MCP where those exist. Arguments, results, headers
 //! and environment values stand in none of them.
 
 use std::time::Duration;
@@ -27,6 +27,7 @@ use tracing::{Level, Span, debug, error, info, warn};
 use crate::{
     error::{CallError, ServerError, headline},
     output::Output,
+    redactor::Redactor,
     spec::Transport,
     status::{BreakerState, Phase, Status},
 };
@@ -70,12 +71,12 @@ pub(crate) fn link_is_open(link: &Span, version: &str) {
 }
 
 /// A call's span: a child of the caller's, and a consequence of the link it goes over.
-pub(crate) fn call_span(link: &Span, tool: &str, id: u64) -> Span {
+pub(crate) fn call_span(link: &Span, (tool, redactor): (&str, &Redactor), id: u64) -> Span {
     let span = tracing::debug_span!(
         "call",
         mcp.method.name = "tools/call",
         gen_ai.operation.name = "execute_tool",
-        gen_ai.tool.name = tool,
+        gen_ai.tool.name = &*redactor.redact(tool),
         jsonrpc.request.id = id,
         outcome = tracing::field::Empty,
         delivery = tracing::field::Empty,

@@ -166,6 +166,11 @@ pub(crate) struct RawResult {
 }
 
 impl RawResult {
+    pub(crate) fn of(result: String) -> Self {
+        let range = 0..result.len();
+        Self { frame: result, range }
+    }
+
     /// The result as JSON, exactly as the server wrote it.
     pub(crate) fn get(&self) -> &str {
         &self.frame[self.range.clone()]

@@ -175,7 +175,8 @@ impl ActorState {
     fn report(&mut self, myself: &ActorRef<Message>, report: Report) {
         match report {
             Report::Opened { epoch, opened } => self.opened(myself, epoch, opened),
-            Report::StartFailed { epoch, error } => {
+            Report::StartFailed { epoch, mut error } => {
+                error.redact(&self.connection.scope.secrets.redactor);
                 // What was believed of its era may have been what was wrong.
                 self.era = None;
                 let fact = Fact::StartFailed { epoch, permanent: error.is_permanent() };

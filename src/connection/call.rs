@@ -35,6 +35,7 @@ use crate::{
     layer::Ticket,
     output::Output,
     policy::CallOptions,
+    secret::Secrets,
     telemetry,
     wire::{self, Meta},
 };
@@ -284,7 +285,8 @@ impl Call {
         let meta = Meta { added: &terms.meta, ..link.meta(timing.idle.is_some()) };
         let mirrored = if link.mirrors() { tool.mirrored(arguments) } else { Vec::new() };
         let mirrored = mirrored.as_slice();
-        let span = telemetry::call_span(&link.span, tool.id(), id);
+        let secrets = &connection.scope.secrets;
+        let span = telemetry::call_span(&link.span, (tool.id(), &secrets.redactor), id);
         with_scratch(|frame| {
             let (shared, mut at) = (arguments.as_shared().filter(|_| link.is_stream()), 0);
             if shared.is_none() {
@@ -300,6 +302,8 @@ impl Call {
                 tool: tool.id().to_owned(),
                 found: error.to_string(),
             })?;
+            let rest = shared.map(|text| text.get().as_bytes()).unwrap_or_default();
+            check_egress(secrets, tool, [frame, rest])?;
             let (admitted, cancellable, waker) = (true, true, Some(waker.clone()));
             let subject = Subject { method: "tools/call", name: Some(tool.name()), mirrored };
             let splice = shared.map(|text| Splice { at, text: Arc::clone(text) });
@@ -396,6 +400,17 @@ impl Future for Call {
         self.stage = Stage::Relisted(again.start(tool.clone(), outcome));
         self.poll(cx)
     }
+}
+
+/// Refuses arguments that hold a secret of another server, where the session wants that.
+fn check_egress(secrets: &Secrets, tool: &Tool, sent: [&[u8]; 2]) -> Result<(), CallError> {
+    if !secrets.egress_scope {
+        return Ok(());
+    }
+    let owner = sent.iter().find_map(|part| secrets.redactor.stranger(part, tool.server()));
+    let Some(owner) = owner else { return Ok(()) };
+    let (server, tool) = (tool.server().to_owned(), tool.id().to_owned());
+    Err(CallError::SecretOutOfScope { server, tool, owner: owner.to_string() })
 }
 
 /// Where an id leads, or why nowhere.

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::{Connection, handshake::Era, link::Link};
 use crate::{
     event::Notification,
+    redactor::Redactor,
     telemetry,
     transport::Frames,
     wire::{self, Incoming, RequestId},
@@ -71,7 +72,7 @@ impl Inbound {
     fn question(&self, id: &RawValue, method: &str) {
         if self.link.era() == Some(Era::Modern) {
             // MCP 2026-07-28, basic/transports: no such thing there, and no answer to it.
-            return telemetry::question_on_modern_link(method);
+            return telemetry::question_on_modern_link(&self.redactor().redact(method));
         }
         let roots = &self.connection.spec.roots;
         let answer = match method {
@@ -81,7 +82,7 @@ impl Inbound {
                 wire::answer(id, Ok(&json!({ "roots": roots })))
             }
             _ => {
-                telemetry::question_refused(method);
+                telemetry::question_refused(&self.redactor().redact(method));
                 let refusal = (METHOD_NOT_FOUND, "this client does not offer it");
                 wire::answer(id, Err::<&(), _>(refusal))
             }
@@ -99,10 +100,17 @@ impl Inbound {
             "notifications/tools/list_changed" => self.tools_changed.notify_one(),
             _ => self.connection.notifications.send(|| Notification::Message {
                 epoch: self.link.epoch,
-                method: method.into(),
-                params: params.map(|params| Arc::from(params.to_owned())),
+                method: self.redactor().redact(&method).into(),
+                params: params.map(|params| {
+                    let redacted = self.redactor().redact_json(params);
+                    Arc::from(redacted.unwrap_or_else(|| params.to_owned()))
+                }),
             }),
         }
+    }
+
+    fn redactor(&self) -> &Redactor {
+        &self.connection.scope.secrets.redactor
     }
 }
 

@@ -151,14 +151,16 @@ fn describe(error: AskError) -> String {
 /// one before.
 pub(crate) fn post(connection: &Arc<Connection>, listing: Listing) {
     let Connection { scope, span, .. } = &**connection;
+    let redacted =
+        |fault: &CatalogFault| scope.secrets.redactor.redact(&fault.to_string()).into_owned();
     for fault in &listing.faults {
-        telemetry::catalog_fault(span, fault);
+        telemetry::catalog_fault(span, &redacted(fault));
     }
     connection.cache.forget();
     let Some(catalog) = scope.board.post(connection, listing) else { return };
     let name = connection.name().as_ref();
     for fault in catalog.faults().iter().filter(|fault| fault.is_collision_of(name)) {
-        telemetry::catalog_fault(span, fault);
+        telemetry::catalog_fault(span, &redacted(fault));
     }
     scope.events.send(|| Event::Catalog { version: catalog.version() });
 }

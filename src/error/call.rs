@@ -72,6 +72,19 @@ pub enum CallError {
         /// What does not fit, where, without the values themselves; at most five.
         faults: Vec<String>,
     },
+    /// The arguments hold a secret that was declared for another server; see
+    /// [`SessionBuilder::egress_scope`](crate::SessionBuilder::egress_scope).
+    #[error(
+        "the arguments of {tool:?} hold a secret of server {owner:?}, which is none of {server:?}'s business"
+    )]
+    SecretOutOfScope {
+        /// The server of the tool.
+        server: String,
+        /// The tool id that was asked for.
+        tool: String,
+        /// The server that the secret was declared for.
+        owner: String,
+    },
     /// The server of this tool has no live link at this moment.
     #[error("server {server:?} is {phase}{}; see its status, or await Server::ready", Because(.error))]
     NotReady {
@@ -227,6 +240,7 @@ impl CallError {
             Self::UnknownTool { .. } => "unknown_tool",
             Self::AmbiguousTool { .. } => "ambiguous_tool",
             Self::InvalidArguments { .. } | Self::SchemaMismatch { .. } => "invalid_arguments",
+            Self::SecretOutOfScope { .. } => "secret_out_of_scope",
             Self::NotReady { .. } => "not_ready",
             Self::TransportDown { .. } => "transport_down",
             Self::TimedOut { .. } => "timed_out",
@@ -256,6 +270,7 @@ impl CallError {
             | Self::AmbiguousTool { .. }
             | Self::InvalidArguments { .. }
             | Self::SchemaMismatch { .. }
+            | Self::SecretOutOfScope { .. }
             | Self::NotReady { .. }
             | Self::Denied { .. }
             | Self::Middleware { .. }
@@ -277,6 +292,7 @@ impl CallError {
             | Self::AmbiguousTool { .. }
             | Self::InvalidArguments { .. }
             | Self::SchemaMismatch { .. }
+            | Self::SecretOutOfScope { .. }
             | Self::NotReady { .. }
             | Self::CircuitOpen { .. }
             | Self::RateLimited { .. }

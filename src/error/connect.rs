@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{DownReason, HttpError, SpecError, write_stderr};
+use super::{DownReason, HttpError, SecretError, SpecError, write_stderr};
 
 /// How far a start had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub enum ConnectError {
         /// The directory as declared.
         path: PathBuf,
     },
+    /// A secret that it needs could not be had. Not retried where it cannot be otherwise next time.
+    #[error(transparent)]
+    Secret(Arc<SecretError>),
     /// The operating system refused to start the process.
     #[error("could not start {command:?}: {source}")]
     Spawn {
@@ -109,12 +112,19 @@ impl ConnectError {
             | Self::NoDirectory { .. }
             | Self::UnsupportedVersion { .. } => true,
             Self::Http(error) => error.is_permanent(),
+            Self::Secret(error) => error.is_permanent(),
             Self::Spawn { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
             Self::Ended { .. }
             | Self::TimedOut { .. }
             | Self::Refused { .. }
             | Self::InvalidAnswer { .. } => false,
         }
+    }
+}
+
+impl From<SecretError> for ConnectError {
+    fn from(error: SecretError) -> Self {
+        Self::Secret(Arc::new(error))
     }
 }
 
@@ -180,6 +190,10 @@ pub enum OpenError {
     /// The declaration is faulty; nothing was started.
     #[error("the session cannot be opened:{}", List(.0))]
     Spec(Vec<SpecError>),
+    /// A secret of [`SessionBuilder::secrets`](crate::SessionBuilder::secrets) could not be had;
+    /// nothing was started.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// Required servers did not become ready; whatever had started was stopped again.
     #[error("required servers are not ready:{}", List(.0))]
     Required(Vec<RequiredFailure>),

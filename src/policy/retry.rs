@@ -123,6 +123,7 @@ fn may_differ(error: &CallError) -> bool {
         | CallError::AmbiguousTool { .. }
         | CallError::InvalidArguments { .. }
         | CallError::SchemaMismatch { .. }
+        | CallError::SecretOutOfScope { .. }
         | CallError::Cancelled { .. }
         | CallError::Rejected { .. }
         | CallError::InvalidResponse { .. }

@@ -18,8 +18,29 @@ use crate::{
     wire::{self, Answer, RawResult},
 };
 
-/// What the answer to a call, or the lack of one, means to the host.
+/// What the answer to a call, or the lack of one, means to the host: errors without secrets, and
+/// results, too, where the session wants that.
 pub(super) fn conclude(
+    tool: &Tool,
+    link: &Link,
+    outcome: Result<Vec<u8>, Loss>,
+) -> Result<Output, CallError> {
+    let secrets = &tool.connection().scope.secrets;
+    let outcome = open(tool, link, outcome);
+    if secrets.redactor.is_idle() {
+        return outcome;
+    }
+    match outcome {
+        Ok(output) if secrets.redact_results => Ok(output.redacted(&secrets.redactor)),
+        Ok(output) => Ok(output),
+        Err(mut error) => {
+            error.redact(&secrets.redactor);
+            Err(error)
+        }
+    }
+}
+
+fn open(
     tool: &Tool,
     link: &Link,
     outcome: Result<Vec<u8>, Loss>,

@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 #[cfg(feature = "http")]
-use crate::transport::http::clients::Clients;
+use crate::{auth::Authority, transport::http::clients::Clients};
 use crate::{
     approval::Approval,
     catalog::Board,
@@ -64,6 +64,9 @@ pub(crate) struct Connection {
     /// Fires once nothing of the latest epoch is left.
     gone: ArcSwapOption<CancellationToken>,
     pub(crate) notifications: Feed<Notification>,
+    /// Who we are to a server behind a URL.
+    #[cfg(feature = "http")]
+    pub(crate) authority: Option<Arc<Authority>>,
     stderr: ArcSwapOption<StderrTail>,
     noise: AtomicU64,
     mailbox: ArcSwapOption<Mailbox>,
@@ -129,6 +132,8 @@ impl Connection {
     ) -> Self {
         let spec_breaker = spec.breaker.map(|_| BreakerState::Closed);
         let span = crate::telemetry::connection_span(&scope.span, &spec.name);
+        #[cfg(feature = "http")]
+        let authority = spec.transport.http().map(|http| Authority::new(http, &scope, &spec.name));
         Self {
             options: spec.call_options.over(options),
             guard: Guard::new(&spec),
@@ -143,6 +148,8 @@ impl Connection {
             status: watch::Sender::new(Status { breaker: spec_breaker, ..Status::idle() }),
             gone: ArcSwapOption::empty(),
             notifications: Feed::default(),
+            #[cfg(feature = "http")]
+            authority: authority.map(Arc::new),
             stderr: ArcSwapOption::empty(),
             noise: AtomicU64::new(0),
             mailbox: ArcSwapOption::empty(),

@@ -2,6 +2,7 @@
 //! nonsense ([`SpecError`]), why is it not up ([`ConnectError`]), why did that link end
 //! ([`DownReason`]), and why have I no result, and may I repeat ([`CallError`])?
 
+mod auth;
 mod call;
 mod connect;
 mod down;
@@ -11,6 +12,7 @@ mod secret;
 mod spec;
 mod typed;
 
+pub use auth::{AuthError, LoginReason};
 pub use call::{CallError, CallLimit, Delivery};
 pub use connect::{ConnectError, OpenError, RequiredFailure, ServerError, Stage};
 pub use down::{DownCause, DownReason};

@@ -5,6 +5,8 @@
 )]
 
 // What a host declares.
+#[cfg(feature = "http")]
+mod auth;
 mod policy;
 mod secret;
 mod spec;
@@ -44,12 +46,21 @@ mod wire;
 
 pub use approval::{ApprovalRequest, Decision};
 pub use arguments::Arguments;
+#[cfg(feature = "http")]
+pub use auth::Auth;
+#[cfg(feature = "keyring")]
+pub use auth::KeyringTokenStore;
+#[cfg(feature = "oauth")]
+pub use auth::{
+    ClientCredentials, EnterpriseManaged, FileTokenStore, JwtBearer, Login, MemoryTokenStore, OAuth,
+    StoreFuture, StoreLock, TokenKey, TokenStore,
+};
 pub use catalog::{Annotations, Catalog, CatalogFault, Tool};
 pub use census::{LeakReport, ProcessRecord};
 pub use connection::call::Call;
 pub use error::{
-    CallError, CallLimit, ConnectError, Delivery, DownCause, DownReason, HttpError, OpenError,
-    RequiredFailure, SecretCause, SecretError, ServerError, SpecError, Stage, TypedError,
+    AuthError, CallError, CallLimit, ConnectError, Delivery, DownCause, DownReason, HttpError,
+    LoginReason, OpenError, RequiredFailure, SecretCause, SecretError, ServerError, SpecError, Stage, TypedError,
 };
 pub use event::{Event, Events, Notification, Notifications};
 pub use output::{Content, Output};

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+#[cfg(feature = "oauth")]
+use crate::{auth::Login, error::AuthError};
 use crate::{
     connection::{Connection, actor, wake},
     error::{CallError, ServerError},
@@ -49,7 +51,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The latest cause, once the server is given up or its session has ended; `None` where there
+    /// The latest cause, once the server is given up, waits for a login, or its session has ended; `None` where there
     /// was no cause but the end of the session.
     ///
     /// # Cancel safety
@@ -107,6 +109,27 @@ impl Server {
     /// [`per_call`](crate::ServerSpec::per_call) there is nothing to restart.
     pub fn restart(&self) {
         actor::restart(&self.connection);
+    }
+
+    /// Begins a login, where the server is declared with [`Auth::oauth`](crate::Auth::oauth): the URL
+    /// that a person has to open. It is needed while the phase is
+    /// [`AuthRequired`](Phase::AuthRequired), and can be had at any time. Once it is finished the
+    /// connection goes on by itself; a server that is Ready stays so, with the new token.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::NoLogin`] without such a declaration; others if the authorization server cannot
+    /// be found, reached or trusted, or does not take the client.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future, or the login, gives it up.
+    #[cfg(feature = "oauth")]
+    pub async fn login(&self) -> Result<Login, Arc<AuthError>> {
+        let authority = self.connection.authority.as_ref();
+        let holder = authority.and_then(|authority| authority.holder());
+        let holder = holder.ok_or_else(|| Arc::new(AuthError::NoLogin))?;
+        Login::begin(Arc::clone(holder), Arc::clone(&self.connection)).await
     }
 
     /// The last lines that the current or latest process wrote on stderr, oldest first: at most

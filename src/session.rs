@@ -296,7 +296,8 @@ impl Session {
         let mut failures = Vec::new();
         for connection in self.inner.connections.iter().filter(|one| one.spec.required) {
             let decided = |status: &Status| {
-                matches!(status.phase, Phase::Ready | Phase::Failed | Phase::Stopped)
+                let Status { phase, .. } = status;
+                matches!(phase, Phase::Ready | Phase::AuthRequired | Phase::Failed | Phase::Stopped)
             };
             let limit = connection.spec.init_timeout.saturating_add(REASON_GRACE);
             let left = limit.saturating_sub(began.elapsed());

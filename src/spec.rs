@@ -19,6 +19,8 @@ use crate::{
     secret::Secret,
 };
 
+#[cfg(feature = "oauth")]
+pub(crate) use http::is_loopback;
 #[cfg(feature = "http")]
 pub(crate) use http::{ClientSettings, Dialect, Http, Pin, origin};
 #[cfg(feature = "http")]
@@ -317,6 +319,18 @@ pub enum Transport {
     /// A server behind a URL, of MCP 2024-11-05.
     #[cfg(feature = "http")]
     HttpSse(HttpSse),
+}
+
+#[cfg(feature = "http")]
+impl Transport {
+    /// What is declared of a server behind a URL.
+    pub(crate) fn http(&self) -> Option<&Http> {
+        match self {
+            Self::Stdio(_) => None,
+            Self::StreamableHttp(remote) => Some(&remote.http),
+            Self::HttpSse(remote) => Some(&remote.http),
+        }
+    }
 }
 
 impl From<Stdio> for Transport {

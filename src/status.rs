@@ -97,6 +97,9 @@ pub enum Phase {
     GoingIdle,
     /// It was lost, and waits for its next start.
     BackingOff,
+    /// A person has to log in before it is started again: see
+    /// [`Server::login`](crate::Server::login).
+    AuthRequired,
     /// Given up: by its restart policy, or after a permanent cause.
     /// [`Server::restart`](crate::Server::restart) tries again.
     Failed,
@@ -116,6 +119,7 @@ impl Phase {
             Self::Ready => "ready",
             Self::GoingIdle => "going_idle",
             Self::BackingOff => "backing_off",
+            Self::AuthRequired => "auth_required",
             Self::Failed => "failed",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",

@@ -175,18 +175,27 @@ impl ActorState {
     fn report(&mut self, myself: &ActorRef<Message>, report: Report) {
         match report {
             Report::Opened { epoch, opened } => self.opened(myself, epoch, opened),
-            Report::StartFailed { epoch, mut error } => {
+            Report::StartFailed { epoch, error } => {
+                let mut error = error.or_login();
                 error.redact(&self.connection.scope.secrets.redactor);
                 // What was believed of its era may have been what was wrong.
                 self.era = None;
-                let fact = Fact::StartFailed { epoch, permanent: error.is_permanent() };
+                let permanent = error.is_permanent();
+                let fact = match error.needs_login() {
+                    true => Fact::LoginNeeded { epoch },
+                    false => Fact::StartFailed { epoch, permanent },
+                };
                 self.take(myself, fact, Some(ServerError::Connect(Arc::new(error))));
             }
             Report::WentDown { epoch, reason } if reason.is_unused() => {
                 self.take(myself, Fact::WentIdle { epoch }, None);
             }
             Report::WentDown { epoch, reason } => {
-                self.take(myself, Fact::WentDown { epoch }, Some(ServerError::Down(reason)));
+                let fact = match reason.needs_login() {
+                    true => Fact::LoginNeeded { epoch },
+                    false => Fact::WentDown { epoch },
+                };
+                self.take(myself, fact, Some(ServerError::Down(reason)));
             }
             Report::Listed { epoch, listing } if epoch == self.lifecycle.state().epoch() => {
                 listing::post(&self.connection, listing);
@@ -329,7 +338,11 @@ pub(crate) fn lose(connection: &Connection, epoch: u64, reason: &Arc<DownReason>
     connection.status.send_if_modified(|status| {
         let lost = status.phase == Phase::Ready && status.epoch == epoch;
         if lost {
-            let phase = if reason.is_unused() { Phase::GoingIdle } else { Phase::BackingOff };
+            let phase = match () {
+                () if reason.is_unused() => Phase::GoingIdle,
+                () if reason.needs_login() => Phase::AuthRequired,
+                () => Phase::BackingOff,
+            };
             (status.phase, status.since) = (phase, SystemTime::now());
             (status.pid, status.protocol_version) = (None, None);
             if !reason.is_unused() {
@@ -349,7 +362,7 @@ pub(crate) fn restart(connection: &Connection) {
         return;
     }
     connection.status.send_if_modified(|status| {
-        let settled = matches!(status.phase, Phase::Ready | Phase::Failed);
+        let settled = matches!(status.phase, Phase::Ready | Phase::Failed | Phase::AuthRequired);
         if settled {
             (status.phase, status.since) = (Phase::BackingOff, SystemTime::now());
             (status.pid, status.protocol_version) = (None, None);

@@ -12,6 +12,7 @@
 //!             │
 //!             ▼
 //!            Failed                  gave up; a restart by hand leads on
+//!            AuthRequired            a person has to log in; that leads on, as a restart does
 //!
 //! anything ──► Stopping ──► Stopped  the session ends
 //! ```
@@ -41,6 +42,8 @@ pub(crate) enum State {
     GoingIdle { epoch: u64, wanted: bool },
     /// Given up after the link of this epoch.
     Failed { epoch: u64, gone: bool },
+    /// A person has to log in before the link after this epoch's is opened.
+    AuthRequired { epoch: u64, gone: bool },
     /// The session ends, and the process of this epoch is still being stopped.
     Stopping { epoch: u64 },
     /// Over.
@@ -63,6 +66,10 @@ pub(crate) enum Fact {
     StartFailed {
         epoch: u64,
         permanent: bool,
+    },
+    /// The link could not be opened, or the open link ended, for a person has to log in.
+    LoginNeeded {
+        epoch: u64,
     },
     /// The open link ended.
     WentDown {
@@ -146,6 +153,7 @@ impl Lifecycle {
             Fact::StopAsked => self.stop_asked(),
             Fact::Opened { epoch } => self.opened(epoch, now),
             Fact::StartFailed { permanent, .. } => self.start_failed(permanent, now),
+            Fact::LoginNeeded { .. } => self.login_needed(),
             Fact::WentDown { .. } => self.went_down(now),
             Fact::WentIdle { epoch } => self.went_idle(epoch, now),
             Fact::Slept { .. } => self.slept(),
@@ -161,6 +169,7 @@ impl Lifecycle {
             | State::BackingOff { .. }
             | State::GoingIdle { .. }
             | State::Failed { .. }
+            | State::AuthRequired { .. }
             | State::Stopping { .. }
             | State::Stopped { .. } => Vec::new(),
         }
@@ -178,6 +187,7 @@ impl Lifecycle {
             | State::Ready { .. }
             | State::BackingOff { .. }
             | State::Failed { .. }
+            | State::AuthRequired { .. }
             | State::Stopping { .. }
             | State::Stopped { .. } => Vec::new(),
         }
@@ -193,9 +203,9 @@ impl Lifecycle {
                 self.state = State::BackingOff { epoch, asleep: false, gone: false };
                 vec![Action::Close]
             }
-            State::BackingOff { epoch, gone, .. } | State::Failed { epoch, gone } => {
-                self.wait(epoch, false, gone)
-            }
+            State::BackingOff { epoch, gone, .. }
+            | State::Failed { epoch, gone }
+            | State::AuthRequired { epoch, gone } => self.wait(epoch, false, gone),
             State::Stopping { .. } | State::Stopped { .. } => Vec::new(),
         }
     }
@@ -206,13 +216,15 @@ impl Lifecycle {
             | State::Ready { epoch }
             | State::BackingOff { epoch, gone: false, .. }
             | State::GoingIdle { epoch, .. }
-            | State::Failed { epoch, gone: false } => {
+            | State::Failed { epoch, gone: false }
+            | State::AuthRequired { epoch, gone: false } => {
                 self.state = State::Stopping { epoch };
                 vec![Action::Close]
             }
             State::Idle { .. }
             | State::BackingOff { gone: true, .. }
-            | State::Failed { gone: true, .. } => {
+            | State::Failed { gone: true, .. }
+            | State::AuthRequired { gone: true, .. } => {
                 self.state = State::Stopped { epoch: self.state.epoch() };
                 vec![Action::Finish]
             }
@@ -236,6 +248,7 @@ impl Lifecycle {
             | State::Ready { .. }
             | State::BackingOff { .. }
             | State::Failed { .. }
+            | State::AuthRequired { .. }
             | State::Stopping { .. }
             | State::Stopped { .. } => Vec::new(),
         }
@@ -252,9 +265,19 @@ impl Lifecycle {
             | State::Starting { .. }
             | State::BackingOff { .. }
             | State::Failed { .. }
+            | State::AuthRequired { .. }
             | State::Stopping { .. }
             | State::Stopped { .. } => Vec::new(),
         }
+    }
+
+    /// Waits for a person, who is no matter of the policy.
+    fn login_needed(&mut self) -> Vec<Action> {
+        if let State::Starting { epoch } | State::Ready { epoch } = self.state {
+            self.ready_since = None;
+            self.state = State::AuthRequired { epoch, gone: false };
+        }
+        Vec::new()
     }
 
     /// Going idle is not a failure: nothing is counted, and nothing starts by itself.
@@ -302,6 +325,7 @@ impl Lifecycle {
             | State::Starting { .. }
             | State::Ready { .. }
             | State::Failed { .. }
+            | State::AuthRequired { .. }
             | State::Stopping { .. }
             | State::Stopped { .. } => Vec::new(),
         }
@@ -312,6 +336,10 @@ impl Lifecycle {
             State::BackingOff { epoch, asleep, .. } => self.wait(epoch, asleep, true),
             State::Failed { epoch, .. } => {
                 self.state = State::Failed { epoch, gone: true };
+                Vec::new()
+            }
+            State::AuthRequired { epoch, .. } => {
+                self.state = State::AuthRequired { epoch, gone: true };
                 Vec::new()
             }
             State::GoingIdle { wanted: true, .. } => self.open(),
@@ -353,6 +381,7 @@ impl State {
             | Self::Ready { epoch }
             | Self::BackingOff { epoch, .. }
             | Self::Failed { epoch, .. }
+            | Self::AuthRequired { epoch, .. }
             | Self::Stopping { epoch }
             | Self::Stopped { epoch } => epoch,
         }
@@ -366,6 +395,7 @@ impl State {
             Self::Ready { .. } => Phase::Ready,
             Self::BackingOff { .. } => Phase::BackingOff,
             Self::Failed { .. } => Phase::Failed,
+            Self::AuthRequired { .. } => Phase::AuthRequired,
             Self::Stopping { .. } => Phase::Stopping,
             Self::Stopped { .. } => Phase::Stopped,
         }
@@ -379,6 +409,7 @@ impl Fact {
             Self::StartAsked | Self::WakeAsked | Self::RestartAsked | Self::StopAsked => None,
             Self::Opened { epoch }
             | Self::StartFailed { epoch, .. }
+            | Self::LoginNeeded { epoch }
             | Self::WentDown { epoch }
             | Self::WentIdle { epoch }
             | Self::Slept { epoch }

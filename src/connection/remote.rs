@@ -181,6 +181,9 @@ impl Remote {
     fn weigh(&self, link: &Link, failure: &Failure) {
         match &failure.cause {
             Cause::SessionLost => link.go_down(DownReason::new(DownCause::HttpSessionLost)),
+            Cause::Http(error) if error.is_logged_out() => {
+                link.go_down(DownReason::new(DownCause::Http(Arc::clone(error))));
+            }
             Cause::Http(error) if error.is_loss() => self.doubt.notify_one(),
             Cause::Http(_) => {}
         }

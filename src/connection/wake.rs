@@ -52,7 +52,7 @@ async fn arrive(
             Phase::Starting => waits || connection.spec.sleeps(),
             // Just lost: what follows will be told.
             Phase::Ready | Phase::BackingOff => waits,
-            Phase::Failed | Phase::Stopping | Phase::Stopped => false,
+            Phase::AuthRequired | Phase::Failed | Phase::Stopping | Phase::Stopped => false,
         };
         if !hopeful || connection.scope.tasks.is_ending() || status.changed().await.is_err() {
             return Err(not_ready(connection));
@@ -102,7 +102,7 @@ pub(crate) async fn ready(connection: &Connection) -> Result<(), Option<ServerEr
         let now = status.borrow_and_update().clone();
         match now.phase {
             Phase::Ready => return Ok(()),
-            Phase::Failed | Phase::Stopped => return Err(now.last_error),
+            Phase::AuthRequired | Phase::Failed | Phase::Stopped => return Err(now.last_error),
             Phase::Idle | Phase::GoingIdle => connection.wake(),
             Phase::Starting | Phase::BackingOff | Phase::Stopping => {}
         }

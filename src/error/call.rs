@@ -175,6 +175,20 @@ pub enum CallError {
         #[source]
         error: Arc<HttpError>,
     },
+    /// There is no authorization for the server, or not for this call. Where a person has to log in,
+    /// [`Server::login`](crate::Server::login) gives the URL.
+    #[error("{error}, to {tool:?} of server {server:?}")]
+    Unauthorized {
+        /// The server of the tool.
+        server: String,
+        /// The tool id that was asked for.
+        tool: String,
+        /// Whether the server may have acted.
+        delivery: Delivery,
+        /// Why there is none; always an [`HttpError::Unauthorized`].
+        #[source]
+        error: Arc<HttpError>,
+    },
     /// The server answered with something that is no result of a tool.
     #[error("server {server:?} gave an answer to {tool:?} that makes no sense: {detail}")]
     InvalidResponse {
@@ -248,6 +262,7 @@ impl CallError {
             Self::Overloaded { .. } => "overloaded",
             Self::Rejected { .. } => "rejected",
             Self::HttpStatus { .. } => "http_status",
+            Self::Unauthorized { .. } => "unauthorized",
             Self::InvalidResponse { .. } => "invalid_response",
             Self::CircuitOpen { .. } => "circuit_open",
             Self::RateLimited { .. } => "rate_limited",
@@ -279,6 +294,7 @@ impl CallError {
             | Self::Cancelled { .. }
             | Self::Overloaded { .. }
             | Self::Rejected { .. }
+            | Self::Unauthorized { .. }
             | Self::InvalidResponse { .. }
             | Self::SessionClosed { .. } => None,
         }
@@ -303,6 +319,7 @@ impl CallError {
             | Self::Cancelled { delivery, .. }
             | Self::Middleware { delivery, .. }
             | Self::HttpStatus { delivery, .. }
+            | Self::Unauthorized { delivery, .. }
             | Self::SessionClosed { delivery } => *delivery,
             Self::Rejected { .. } | Self::InvalidResponse { .. } => Delivery::Answered,
         }

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{DownReason, HttpError, SecretError, SpecError, write_stderr};
+use super::{DownCause, DownReason, HttpError, SecretError, SpecError, write_stderr};
 
 /// How far a start had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +125,24 @@ impl ConnectError {
 impl From<SecretError> for ConnectError {
     fn from(error: SecretError) -> Self {
         Self::Secret(Arc::new(error))
+    }
+}
+
+impl ConnectError {
+    /// Whether nothing goes on before a person has logged in.
+    pub(crate) fn needs_login(&self) -> bool {
+        matches!(self, Self::Http(error) if error.needs_login())
+    }
+
+    /// The want of a login as such, also where the link ended over it.
+    pub(crate) fn or_login(self) -> Self {
+        if let Self::Ended { reason, .. } = &self
+            && let DownCause::Http(error) = reason.kind()
+            && error.needs_login()
+        {
+            return Self::Http(Arc::clone(error));
+        }
+        self
     }
 }
 

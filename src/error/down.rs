@@ -72,6 +72,11 @@ impl DownReason {
         Self { cause, stderr_tail: Vec::new() }
     }
 
+    /// Whether nothing goes on before a person has logged in.
+    pub(crate) fn needs_login(&self) -> bool {
+        matches!(&self.cause, DownCause::Http(error) if error.needs_login())
+    }
+
     /// What ended the link.
     #[must_use]
     pub fn kind(&self) -> &DownCause {

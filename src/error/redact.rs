@@ -3,6 +3,8 @@
 //! What errors share (the reasons of lost links, answers of HTTP servers) has been redacted where it
 //! was made.
 
+#[cfg(feature = "oauth")]
+use super::AuthError;
 use super::{CallError, ConnectError};
 use crate::redactor::Redactor;
 
@@ -21,6 +23,30 @@ impl ConnectError {
             | Self::Http(_) => return,
         };
         redactor.redact_in_place(text);
+    }
+}
+
+#[cfg(feature = "oauth")]
+impl AuthError {
+    pub(crate) fn redact(&mut self, redactor: &Redactor) {
+        match self {
+            Self::Unusable { detail } | Self::LoginFailed { detail } => {
+                redactor.redact_in_place(detail);
+            }
+            Self::Refused { code, description, .. } => {
+                redactor.redact_in_place(code);
+                redactor.redact_in_place(description);
+            }
+            Self::ScopeRequired { scopes } => {
+                scopes.iter_mut().for_each(|scope| redactor.redact_in_place(scope));
+            }
+            Self::Secret(_)
+            | Self::LoginRequired { .. }
+            | Self::Unavailable { .. }
+            | Self::Store(_)
+            | Self::Key { .. }
+            | Self::NoLogin => {}
+        }
     }
 }
 
@@ -48,6 +74,7 @@ impl CallError {
             | Self::TimedOut { .. }
             | Self::Cancelled { .. }
             | Self::Overloaded { .. }
+            | Self::Unauthorized { .. }
             | Self::HttpStatus { .. }
             | Self::SessionClosed { .. } => {}
         }

@@ -119,6 +119,7 @@ fn may_differ(error: &CallError) -> bool {
         | CallError::Overloaded { .. } => true,
         // What is wrong with the request will be wrong again; 429 and 5xx may pass.
         CallError::HttpStatus { delivery, .. } => *delivery != Delivery::Answered,
+        CallError::Unauthorized { error, .. } => !error.is_permanent(),
         CallError::UnknownTool { .. }
         | CallError::AmbiguousTool { .. }
         | CallError::InvalidArguments { .. }

@@ -132,6 +132,9 @@ fn failed(tool: &Tool, epoch: u64, error: Arc<HttpError>, delivery: Delivery) ->
     let (server, id) = (tool.server().to_owned(), tool.id().to_owned());
     match (error.status(), &*error) {
         (Some(status), _) => CallError::HttpStatus { server, tool: id, status, delivery, error },
+        (None, HttpError::Unauthorized { .. }) => {
+            CallError::Unauthorized { server, tool: id, delivery, error }
+        }
         (None, HttpError::ContentType { .. } | HttpError::NoAnswer { .. }) => {
             CallError::InvalidResponse { server, tool: id, detail: error.to_string() }
         }

@@ -16,7 +16,7 @@ fn states() -> Vec<State> {
         for asleep in [false, true] {
             states.push(BackingOff { epoch: 3, asleep, gone });
         }
-        states.push(Failed { epoch: 3, gone });
+        states.extend([Failed { epoch: 3, gone }, AuthRequired { epoch: 3, gone }]);
     }
     states.extend([Stopping { epoch: 3 }, Stopped { epoch: 3 }]);
     states
@@ -40,21 +40,34 @@ fn expected(state: State, fact: Fact) -> (State, Vec<Action>) {
         (GoingIdle { .. }, StopAsked) => (Stopping { epoch: 3 }, vec![Close]),
 
         (Starting { .. } | Ready { .. }, RestartAsked) => (backing_off(false, false), vec![Close]),
-        (BackingOff { gone: true, .. } | Failed { gone: true, .. }, RestartAsked) => opens,
-        (BackingOff { gone: false, .. } | Failed { gone: false, .. }, RestartAsked) => {
-            (backing_off(false, false), vec![])
-        }
+        (
+            BackingOff { gone: true, .. } | Failed { gone: true, .. } | AuthRequired { gone: true, .. },
+            RestartAsked,
+        ) => opens,
+        (
+            BackingOff { gone: false, .. }
+            | Failed { gone: false, .. }
+            | AuthRequired { gone: false, .. },
+            RestartAsked,
+        ) => (backing_off(false, false), vec![]),
 
         (
             Starting { .. }
             | Ready { .. }
             | BackingOff { gone: false, .. }
-            | Failed { gone: false, .. },
+            | Failed { gone: false, .. }
+            | AuthRequired { gone: false, .. },
             StopAsked,
         ) => (Stopping { epoch: 3 }, vec![Close]),
-        (BackingOff { gone: true, .. } | Failed { gone: true, .. }, StopAsked) => {
-            (Stopped { epoch: 3 }, vec![Finish])
+        (
+            BackingOff { gone: true, .. } | Failed { gone: true, .. } | AuthRequired { gone: true, .. },
+            StopAsked,
+        ) => (Stopped { epoch: 3 }, vec![Finish]),
+
+        (Starting { .. } | Ready { .. }, LoginNeeded { epoch: 3 }) => {
+            (AuthRequired { epoch: 3, gone: false }, vec![])
         }
+        (AuthRequired { .. }, Gone { epoch: 3 }) => (AuthRequired { epoch: 3, gone: true }, vec![]),
 
         (Starting { .. }, Opened { epoch: 3 }) => (Ready { epoch: 3 }, vec![]),
         (Starting { .. }, StartFailed { epoch: 3, permanent: false })
@@ -89,6 +102,7 @@ fn every_state_takes_every_fact_as_the_table_says() {
                 StartFailed { epoch, permanent: false },
                 StartFailed { epoch, permanent: true },
                 WentDown { epoch },
+            LoginNeeded { epoch },
                 WentIdle { epoch },
                 Slept { epoch },
                 Gone { epoch },

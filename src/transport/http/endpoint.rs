@@ -20,7 +20,9 @@ use super::{
     target::Target,
 };
 use crate::{
-    error::{Delivery, HttpError},
+    auth::Authority,
+    error::{AuthError, Delivery, HttpError},
+    redactor::Redactor,
     spec::{Http, origin},
 };
 
@@ -32,6 +34,10 @@ const EVENTS: &str = "text/event-stream";
 
 /// How many redirects of one request are followed.
 const REDIRECTS: usize = 5;
+
+/// How often a request is sent, where the server wants other authorization for it each time: a token,
+/// a nonce for its proof, more scopes.
+const ATTEMPTS: usize = 4;
 
 /// How much is read of an answer that is an error.
 const ERROR_BODY: usize = 64 << 10;
@@ -51,6 +57,17 @@ pub(crate) struct Endpoint {
     /// The same, and what every message is posted with.
     message_headers: HeaderMap,
     max_frame: usize,
+    authority: Arc<Authority>,
+    redactor: Redactor,
+}
+
+/// What a link shows its server, and what is kept from everybody else.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// Declared headers that hold secrets.
+    pub(crate) headers: HeaderMap,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) redactor: Redactor,
 }
 
 /// The answer to a request.
@@ -73,7 +90,12 @@ pub(crate) enum Content {
 }
 
 impl Endpoint {
-    pub(crate) fn new(http: &Http, clients: &Clients, max_frame: usize) -> Result<Self, HttpError> {
+    pub(crate) fn new(
+        http: &Http,
+        clients: &Clients,
+        max_frame: usize,
+        access: Access,
+    ) -> Result<Self, HttpError> {
         let url = match Url::parse(&http.url) {
             Ok(url) => url,
             // The session would not have been opened.
@@ -86,12 +108,24 @@ impl Endpoint {
         let target = target(&url)?;
         let mut headers = client.headers();
         headers.extend(http.headers.clone());
+        let Access { headers: secret, authority, redactor } = access;
+        headers.extend(secret);
         let mut message_headers = headers.clone();
         message_headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
         let both = HeaderValue::from_static("application/json, text/event-stream");
         message_headers.insert(ACCEPT, both);
         let origin = origin(&url);
-        Ok(Self { client, url, target, origin, headers, message_headers, max_frame })
+        Ok(Self {
+            client,
+            url,
+            target,
+            origin,
+            headers,
+            message_headers,
+            max_frame,
+            authority,
+            redactor,
+        })
     }
 
     /// The same server at another URL of its origin, absolute or relative.
@@ -138,8 +172,38 @@ impl Endpoint {
         drop(tokio::time::timeout(FAREWELL, deletion).await);
     }
 
-    /// Sends a request, and follows redirects within the origin.
+    /// Sends a request with what authorizes it; again, where the server wants something else, and
+    /// that can be had.
     async fn send(
+        &self,
+        method: Method,
+        (common, own): (&HeaderMap, HeaderMap),
+        message: Bytes,
+    ) -> Result<Response<Body>, Failure> {
+        let mut attempt = 1;
+        loop {
+            let permit = self.authority.permit((&method, &self.url)).await;
+            let permit = permit.map_err(|error| self.unauthorized(error, Delivery::NotSent))?;
+            let own = joined(&own, &permit.headers);
+            let response = self.exchange(method.clone(), (common, own), message.clone()).await?;
+            let answer = (response.status(), response.headers());
+            let fared = self.authority.fared(&permit, answer).await;
+            let again = fared.map_err(|error| self.unauthorized(error, Delivery::Answered))?;
+            if !again || attempt == ATTEMPTS {
+                return Ok(response);
+            }
+            // Read to its end, for the connection to be used again.
+            self.error_body(response.into_body()).await;
+            attempt += 1;
+        }
+    }
+
+    fn unauthorized(&self, error: Arc<AuthError>, delivery: Delivery) -> Failure {
+        Failure::new(HttpError::Unauthorized { origin: self.origin(), error }, delivery)
+    }
+
+    /// Sends a request, and follows redirects within the origin.
+    async fn exchange(
         &self,
         method: Method,
         (common, own): (&HeaderMap, HeaderMap),
@@ -200,7 +264,7 @@ impl Endpoint {
             self.error_body(body).await;
             Content::Accepted
         } else {
-            let found = String::from_utf8_lossy(kind).into_owned();
+            let found = self.redactor.redact(&String::from_utf8_lossy(kind)).into_owned();
             let found = if found.is_empty() { "no content type".to_owned() } else { found };
             let error = HttpError::ContentType { origin: self.origin(), found };
             return Err(Failure::new(error, Delivery::Answered));
@@ -252,7 +316,7 @@ impl Endpoint {
         headers: &HeaderMap,
         body: &[u8],
     ) -> HttpError {
-        failure::status(&self.origin, status.as_u16(), headers, body)
+        failure::status(&self.origin, status.as_u16(), headers, (body, &self.redactor))
     }
 
     pub(crate) fn ended(&self) -> HttpError {

@@ -10,7 +10,10 @@ use http::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use rustls::AlertDescription;
 
 use super::pool::Unanswered;
-use crate::error::{Delivery, HttpError};
+use crate::{
+    error::{Delivery, HttpError},
+    redactor::Redactor,
+};
 
 /// Why an exchange brought no answer, and whether its request may have left.
 #[derive(Debug, Clone)]
@@ -106,7 +109,12 @@ fn is_refusal(error: &rustls::Error) -> bool {
 }
 
 /// What a status that is no answer says.
-pub(crate) fn status(origin: &str, status: u16, headers: &HeaderMap, body: &[u8]) -> HttpError {
+pub(crate) fn status(
+    origin: &str,
+    status: u16,
+    headers: &HeaderMap,
+    (body, redactor): (&[u8], &Redactor),
+) -> HttpError {
     /// How much of a body is kept.
     const KEPT: usize = 1024;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -114,9 +122,14 @@ pub(crate) fn status(origin: &str, status: u16, headers: &HeaderMap, body: &[u8]
         origin: origin.to_owned(),
         status,
         retry_after: text(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now())),
-        challenge: text(WWW_AUTHENTICATE).map(str::to_owned),
-        body: String::from_utf8_lossy(&body[..body.len().min(KEPT)]).into_owned(),
+        challenge: text(WWW_AUTHENTICATE).map(|text| redactor.redact(text).into_owned()),
+        // Redacted before it is cut, for a part of a secret is not found.
+        body: shortened(&redactor.redact(&String::from_utf8_lossy(body)), KEPT),
     }
+}
+
+fn shortened(text: &str, limit: usize) -> String {
+    text[..text.floor_char_boundary(limit)].to_owned()
 }
 
 /// Seconds, or a date (RFC 9110, 10.2.3).

@@ -29,8 +29,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-#[cfg(feature = "http")]
-use crate::{auth::Authority, transport::http::clients::Clients};
 use crate::{
     approval::Approval,
     catalog::Board,
@@ -44,6 +42,8 @@ use crate::{
     status::{BreakerState, Status},
     transport::stderr::StderrTail,
 };
+#[cfg(feature = "http")]
+use crate::{auth::Authority, transport::http::clients::Clients};
 use cache::Cache;
 use guard::Guard;
 use link::Link;

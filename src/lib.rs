@@ -52,15 +52,16 @@ pub use auth::Auth;
 pub use auth::KeyringTokenStore;
 #[cfg(feature = "oauth")]
 pub use auth::{
-    ClientCredentials, EnterpriseManaged, FileTokenStore, JwtBearer, Login, MemoryTokenStore, OAuth,
-    StoreFuture, StoreLock, TokenKey, TokenStore,
+    ClientCredentials, EnterpriseManaged, FileTokenStore, JwtBearer, Login, MemoryTokenStore,
+    OAuth, StoreFuture, StoreLock, TokenKey, TokenStore,
 };
 pub use catalog::{Annotations, Catalog, CatalogFault, Tool};
 pub use census::{LeakReport, ProcessRecord};
 pub use connection::call::Call;
 pub use error::{
     AuthError, CallError, CallLimit, ConnectError, Delivery, DownCause, DownReason, HttpError,
-    LoginReason, OpenError, RequiredFailure, SecretCause, SecretError, ServerError, SpecError, Stage, TypedError,
+    LoginReason, OpenError, RequiredFailure, SecretCause, SecretError, ServerError, SpecError,
+    Stage, TypedError,
 };
 pub use event::{Event, Events, Notification, Notifications};
 pub use output::{Content, Output};

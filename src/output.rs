@@ -46,7 +46,8 @@ impl Output {
     /// The same without secrets; nothing but that there was something, where JSON without them is none.
     pub(crate) fn redacted(self, redactor: &Redactor) -> Self {
         let Cow::Owned(redacted) = redactor.redact(self.raw()) else { return self };
-        let object = redacted.starts_with('{') && serde_json::from_str::<&RawValue>(&redacted).is_ok();
+        let object =
+            redacted.starts_with('{') && serde_json::from_str::<&RawValue>(&redacted).is_ok();
         let nothing = || r#"{"content":[{"type":"text","text":"[redacted]"}]}"#.to_owned();
         Self { raw: RawResult::of(if object { redacted } else { nothing() }) }
     }

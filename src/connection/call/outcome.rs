@@ -40,11 +40,7 @@ pub(super) fn conclude(
     }
 }
 
-fn open(
-    tool: &Tool,
-    link: &Link,
-    outcome: Result<Vec<u8>, Loss>,
-) -> Result<Output, CallError> {
+fn open(tool: &Tool, link: &Link, outcome: Result<Vec<u8>, Loss>) -> Result<Output, CallError> {
     let frame = outcome.map_err(|loss| lost(tool, link.epoch, loss))?;
     let (server, id) = (tool.server(), tool.id());
     let invalid = |detail: String| CallError::InvalidResponse {

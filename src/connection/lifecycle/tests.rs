@@ -41,7 +41,9 @@ fn expected(state: State, fact: Fact) -> (State, Vec<Action>) {
 
         (Starting { .. } | Ready { .. }, RestartAsked) => (backing_off(false, false), vec![Close]),
         (
-            BackingOff { gone: true, .. } | Failed { gone: true, .. } | AuthRequired { gone: true, .. },
+            BackingOff { gone: true, .. }
+            | Failed { gone: true, .. }
+            | AuthRequired { gone: true, .. },
             RestartAsked,
         ) => opens,
         (
@@ -60,7 +62,9 @@ fn expected(state: State, fact: Fact) -> (State, Vec<Action>) {
             StopAsked,
         ) => (Stopping { epoch: 3 }, vec![Close]),
         (
-            BackingOff { gone: true, .. } | Failed { gone: true, .. } | AuthRequired { gone: true, .. },
+            BackingOff { gone: true, .. }
+            | Failed { gone: true, .. }
+            | AuthRequired { gone: true, .. },
             StopAsked,
         ) => (Stopped { epoch: 3 }, vec![Finish]),
 
@@ -102,7 +106,7 @@ fn every_state_takes_every_fact_as_the_table_says() {
                 StartFailed { epoch, permanent: false },
                 StartFailed { epoch, permanent: true },
                 WentDown { epoch },
-            LoginNeeded { epoch },
+                LoginNeeded { epoch },
                 WentIdle { epoch },
                 Slept { epoch },
                 Gone { epoch },

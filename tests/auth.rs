@@ -91,8 +91,8 @@ fn a_short_token_is_renewed_before_it_ends_and_not_before_every_request() {
         }
         let calls = server.seen("tools/call");
         assert!(calls.len() > 40, "{} calls", calls.len());
-        // Three renewals took at least three times most of a life.
-        assert!(begin.elapsed() > Duration::from_secs(4), "{:?}", begin.elapsed());
+        // Three renewals took at least three times half of a life.
+        assert!(begin.elapsed() >= Duration::from_millis(2900), "{:?}", begin.elapsed());
         session.close().await;
     });
 }

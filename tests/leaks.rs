@@ -58,6 +58,21 @@ impl Told {
     }
 }
 
+/// What an indiscreet server says of a value.
+fn said(value: &str) -> Vec<String> {
+    let mut said = forms(value);
+    // What is looked for of these is only the middle.
+    said.retain(|form| !is_within(value, form));
+    said.extend(["", ":", "::"].map(|before| BASE64_STANDARD.encode(format!("{before}{value}::"))));
+    said
+}
+
+/// Whether a form is a part of the base64 of something longer.
+fn is_within(value: &str, form: &str) -> bool {
+    let mut long = [":", "::"].map(|before| BASE64_STANDARD.encode(format!("{before}{value}::")));
+    long.iter_mut().any(|long| long.contains(form))
+}
+
 /// The forms that this test looks for, made without the library.
 fn forms(value: &str) -> Vec<String> {
     let mut forms = vec![value.to_owned(), BASE64_STANDARD.encode(value)];
@@ -92,7 +107,7 @@ fn indiscreet(server: &HttpServer) {
             .filter_map(|name| request.header(name))
             .flat_map(|value| value.split(' '))
             .collect();
-        shown.iter().flat_map(|value| forms(value)).collect::<Vec<_>>().join("\n")
+        shown.iter().flat_map(|value| said(value)).collect::<Vec<_>>().join("\n")
     }
     server.on("tools/call echo", |request| json(200, &refusal(request, -32000, &told(request))));
     server.on("tools/call counter", |request| {

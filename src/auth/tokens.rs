@@ -7,9 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::dpop::Key;
 
-/// A token is renewed when a fifth of its time is left, and half a minute at the latest: enough for a
+/// A token is renewed when a fifth of its time is left, but not before half a minute is: enough for a
 /// request under way, and little enough that a token of seconds is used more than once.
-const LATEST: Duration = Duration::from_secs(30);
+const MOST: u64 = 30_000;
+
+/// Authorization servers count in whole seconds, and may take a token for expired a second before we
+/// do; some then take all that belongs to it for stolen. So that much has to be left, of a token that
+/// has it.
+const LEAST: u64 = 1_250;
 
 /// A token, and what it takes to renew it. What a store keeps of one server.
 #[derive(Debug, Clone)]
@@ -70,8 +75,8 @@ impl Tokens {
     /// Whether it is time to renew it.
     pub(super) fn is_stale(&self) -> bool {
         self.expiry.is_some_and(|(end, lifetime)| {
-            let margin = LATEST.as_millis().min(u128::from(lifetime / 5));
-            u128::from(now()) + margin >= u128::from(end)
+            let margin = (lifetime / 5).max(LEAST).min(lifetime / 2).min(MOST);
+            now().saturating_add(margin) >= end
         })
     }
 

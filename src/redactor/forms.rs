@@ -36,12 +36,14 @@ pub(super) fn of(value: &str) -> BTreeSet<Vec<u8>> {
 /// of four letters, and the letters that it shares with its neighbours say nothing certain.
 fn base64(value: &[u8], forms: &mut BTreeSet<Vec<u8>>) {
     for engine in [BASE64_STANDARD, BASE64_URL_SAFE] {
-        forms.insert(engine.encode(value).into_bytes());
         for offset in 0..3 {
             let padded = [&[0; 2][..offset], value].concat();
             let encoded = engine.encode(&padded).into_bytes();
             let (begin, end) = ((8 * offset).div_ceil(6), 8 * padded.len() / 6);
             forms.extend(encoded.get(begin..end).map(<[u8]>::to_vec));
+            // At its end, with padding or without.
+            forms.extend(encoded.get(begin..).map(<[u8]>::to_vec));
+            forms.extend(encoded.get(begin..(8 * padded.len()).div_ceil(6)).map(<[u8]>::to_vec));
         }
     }
 }

@@ -18,8 +18,8 @@ use std::{
 };
 
 use callboard::{
-    Auth, ConnectError, OpenError, Phase, RestartPolicy, Secret, SecretCause, SecretError,
-    SecretString, ServerError, ServerSpec, Session, SpecError, StreamableHttp,
+    Auth, ConnectError, Delivery, HttpSse, OpenError, Phase, RestartPolicy, Secret, SecretCause,
+    SecretError, SecretString, ServerError, ServerSpec, Session, SpecError, StreamableHttp,
 };
 use http_server::{HttpServer, Step, json, redirect};
 use remote::{LONG, ended, open, quick, ready_in, remote};
@@ -294,6 +294,53 @@ fn each_kind_of_authorization_is_shown_as_its_rfc_says() {
 }
 
 #[test]
+fn the_older_transport_is_authorized_on_both_of_its_ways() {
+    world::run(async |world| {
+        let server = HttpServer::sse();
+        let transport = HttpSse::new(server.url()).auth(Auth::bearer(Secret::literal("abc-12345")));
+        let session = open(&world, quick("a", transport)).await;
+        session.call("a.echo", object!({ "text": "x" })).await.unwrap();
+        assert!(server.count("GET") == 1 && server.count("tools/call") == 1);
+        for exchange in server.requests() {
+            assert_eq!(exchange.request.header("authorization"), Some("Bearer abc-12345"));
+        }
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_secret_is_not_looked_up_for_each_of_the_calls_that_are_refused() {
+    world::run(async |world| {
+        let server = HttpServer::session();
+        let looks = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&looks);
+        let provider = move |_: String| {
+            count.fetch_add(1, Ordering::SeqCst);
+            async { Ok(SecretString::from("t0ken-12345")) }
+        };
+        let auth = Auth::bearer(Secret::provider("token"));
+        let builder = world.runtime.session("test").secret_provider(provider);
+        let transport = StreamableHttp::new(server.url()).auth(auth);
+        let session = builder.server(quick("a", transport)).open().await.unwrap();
+        session.settled().await;
+        assert_eq!(looks.load(Ordering::SeqCst), 1);
+        server.on("tools/call", |_| {
+            let refused = json(401, &object!({ "error": "invalid_token" }));
+            std::iter::once(Step::Hold).chain(refused).collect()
+        });
+        let call = || tokio::spawn(ended(session.call("a.echo", object!({ "text": "x" }))));
+        let calls: Vec<_> = (0..100).map(|_| call()).collect();
+        eventually(LONG, "it has the calls", || server.held() == 100).await;
+        server.release();
+        for call in calls {
+            assert_eq!(call.await.unwrap().unwrap_err().kind(), "http_status");
+        }
+        assert_eq!(looks.load(Ordering::SeqCst), 2);
+        session.close().await;
+    });
+}
+
+#[test]
 fn a_refused_token_is_looked_up_again_once_for_all_calls() {
     world::run(async |world| {
         let server = HttpServer::session();
@@ -307,6 +354,7 @@ fn a_refused_token_is_looked_up_again_once_for_all_calls() {
         let refused = session.call("a.echo", object!({ "text": "x" })).await.unwrap_err();
         assert_eq!(refused.kind(), "http_status");
         assert_eq!(server.count("tools/call"), 1, "the same token is not shown twice");
+        assert_eq!(refused.delivery(), Delivery::Answered);
         std::fs::write(&file, "t0ken-two").unwrap();
         let calls: Vec<_> = (0..100)
             .map(|_| tokio::spawn(ended(session.call("a.echo", object!({ "text": "x" })))))

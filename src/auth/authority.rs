@@ -40,6 +40,8 @@ enum Way {
 struct Current {
     header: Option<(HeaderName, HeaderValue)>,
     serial: u64,
+    /// How often it was resolved.
+    looks: u64,
 }
 
 /// The session and the server that secrets belong to.
@@ -55,6 +57,8 @@ pub(crate) struct Permit {
     pub(crate) headers: HeaderMap,
     /// Which of those that there have been; 0 is none.
     pub(crate) serial: u64,
+    /// How often it had been looked up when this was given.
+    looks: u64,
 }
 
 impl Home {
@@ -96,11 +100,14 @@ impl Authority {
         }
         if let Way::Fixed(fixed, current) = &self.way {
             let header = fixed.resolve(&self.home).await?;
-            let mut current = current.lock().await;
-            current.serial += 1;
-            current.header = Some(header);
+            current.lock().await.set(header);
         }
         Ok(headers)
+    }
+
+    /// Whether there is nothing to show but declared headers.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self.way, Way::None)
     }
 
     /// What the next request may show.
@@ -131,16 +138,12 @@ impl Authority {
             Way::None => Ok(false),
             Way::Fixed(fixed, current) if status == StatusCode::UNAUTHORIZED => {
                 let mut current = current.lock().await;
-                if current.serial != permit.serial {
-                    return Ok(true);
+                if current.serial == permit.serial && current.looks == permit.looks {
+                    let header = fixed.resolve(&self.home).await.map_err(AuthError::from)?;
+                    current.set(header);
                 }
-                let header = fixed.resolve(&self.home).await.map_err(AuthError::from)?;
-                if current.header.as_ref() == Some(&header) {
-                    return Ok(false);
-                }
-                current.serial += 1;
-                current.header = Some(header);
-                Ok(true)
+                // Whoever was refused besides has the same answer.
+                Ok(current.serial != permit.serial)
             }
             Way::Fixed(..) => Ok(false),
             #[cfg(feature = "oauth")]
@@ -157,7 +160,16 @@ impl Authority {
 
 impl Current {
     fn permit(&self) -> Permit {
-        Permit { headers: self.header.clone().into_iter().collect(), serial: self.serial }
+        let headers = self.header.clone().into_iter().collect();
+        Permit { headers, serial: self.serial, looks: self.looks }
+    }
+
+    fn set(&mut self, header: (HeaderName, HeaderValue)) {
+        self.looks += 1;
+        if self.header.as_ref() != Some(&header) {
+            self.serial += 1;
+            self.header = Some(header);
+        }
     }
 }
 

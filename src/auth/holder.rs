@@ -121,7 +121,7 @@ impl Holder {
             let proof = key.proof(request, Some(&held.tokens.access), nonce.as_deref())?;
             headers.insert(PROOF, proof);
         }
-        Ok(Permit { headers, serial: held.serial })
+        Ok(Permit { headers, serial: held.serial, ..Permit::default() })
     }
 
     fn fresh(&self) -> Option<Arc<Held>> {

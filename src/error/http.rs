@@ -172,6 +172,11 @@ impl HttpError {
         }
     }
 
+    /// Whether it was not asked, or did not answer, for want of authorization.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Unauthorized { .. })
+    }
+
     /// Whether nothing goes on before a person has logged in.
     pub(crate) fn needs_login(&self) -> bool {
         matches!(self, Self::Unauthorized { error, .. } if error.needs_login())

@@ -74,7 +74,9 @@ impl Remote {
                 disowned.then_some(DownCause::HttpSessionLost)
             }
             Err(AskError::Lost(Loss::Http { error, .. })) => {
-                let alive = error.status().is_some_and(|status| status < 500 && status != 404);
+                // For want of authorization nobody was asked, or it was the server that said so.
+                let alive = error.is_unauthorized()
+                    || error.status().is_some_and(|status| status < 500 && status != 404);
                 (!alive).then_some(DownCause::Http(error))
             }
             Err(AskError::Lost(Loss::TimedOut { after, .. })) => {

@@ -156,7 +156,7 @@ pub enum CallError {
         code: i64,
         /// The message of the server.
         message: String,
-        /// What the server added to it, untouched.
+        /// What the server added to it; untouched but for the session's secrets, which are redacted.
         data: Option<Box<RawValue>>,
     },
     /// The server behind the URL answered with an HTTP status that is no answer, such as 429 or 503.

@@ -83,7 +83,7 @@ impl Holder {
         let _lock = self.lock_store(&held.tokens).await?;
         let kept = self.reload(&held.tokens).await?;
         let tokens = match kept {
-            Some(kept) if !same(&kept, &held.tokens) && !kept.is_stale() => {
+            Some(kept) if !kept.is_same(&held.tokens) && !kept.is_stale() => {
                 return Ok(self.publish(state, kept, false));
             }
             // The token that renews may have been rejected elsewhere, or be another by now.
@@ -158,9 +158,4 @@ impl Holder {
             .unwrap_or_default()
             .to_vec()
     }
-}
-
-fn same(a: &Tokens, b: &Tokens) -> bool {
-    use secrecy::ExposeSecret as _;
-    a.access.expose_secret() == b.access.expose_secret()
 }

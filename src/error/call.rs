@@ -176,7 +176,7 @@ pub enum CallError {
         error: Arc<HttpError>,
     },
     /// There is no authorization for the server, or not for this call. Where a person has to log in,
-    /// [`Server::login`](crate::Server::login) gives the URL.
+    /// `Server::login` gives the URL.
     #[error("{error}, to {tool:?} of server {server:?}")]
     Unauthorized {
         /// The server of the tool.

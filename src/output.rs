@@ -41,6 +41,10 @@ impl Output {
         Self { raw }
     }
 
+    pub(crate) fn raw_result(&self) -> &RawResult {
+        &self.raw
+    }
+
     /// The result as JSON, to the byte.
     #[must_use]
     pub fn raw(&self) -> &str {

@@ -20,6 +20,7 @@ use crate::{
     connection::{Connection, SessionScope, actor::bury},
     error::OpenError,
     event::Feed,
+    host::Host,
     policy::CallOptions,
     scope::Scope,
     session::{Session, SessionBuilder},
@@ -27,6 +28,7 @@ use crate::{
     spec::ServerSpec,
     supervisor::SupervisorPort,
     telemetry,
+    trace::Tracer,
 };
 
 /// The root of a tree of supervised sessions. A cheap handle.
@@ -159,6 +161,7 @@ impl Runtime {
         id: String,
         servers: Vec<ServerSpec>,
         options: CallOptions,
+        (host, tracer): (Option<Arc<dyn Host>>, Option<Tracer>),
     ) -> Result<Session, OpenError> {
         let number = self.inner.numbers.fetch_add(1, Ordering::Relaxed);
         let scope = Arc::new(SessionScope {
@@ -168,6 +171,8 @@ impl Runtime {
             census: Arc::clone(&self.inner.census),
             events: Feed::default(),
             board: Board::default(),
+            host,
+            tracer,
             #[cfg(feature = "http")]
             clients: Arc::clone(&self.inner.clients),
         });

@@ -10,29 +10,39 @@ use crate::{
     connection::{Connection, SessionScope, call::Call},
     error::{OpenError, RequiredFailure},
     event::Events,
+    host::Host,
     policy::CallOptions,
     runtime::{OpenSession, Runtime},
     server::Server,
     spec::{self, ServerSpec},
     status::{Phase, Status},
+    trace::{TraceContext, Tracer},
 };
 
 /// How long after its init timeout a required server may take to say why it is not ready.
 const REASON_GRACE: Duration = Duration::from_millis(250);
 
 /// A declared session: see [`Runtime::session`].
-#[derive(Debug)]
 #[must_use = "a session is opened by `open`"]
 pub struct SessionBuilder {
     runtime: Runtime,
     id: String,
     servers: Vec<ServerSpec>,
     options: CallOptions,
+    host: Option<Arc<dyn Host>>,
+    tracer: Option<Tracer>,
 }
 
 impl SessionBuilder {
     pub(crate) fn new(runtime: Runtime, id: String) -> Self {
-        Self { runtime, id, servers: Vec::new(), options: CallOptions::default() }
+        Self {
+            runtime,
+            id,
+            servers: Vec::new(),
+            options: CallOptions::default(),
+            host: None,
+            tracer: None,
+        }
     }
 
     /// Adds a server.
@@ -50,6 +60,23 @@ impl SessionBuilder {
     /// The time limits of calls, where a server has none of its own.
     pub fn call_options(mut self, options: CallOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Who answers what servers ask of the host. Without one, nobody does, and no server is told
+    /// otherwise.
+    pub fn host(mut self, host: impl Host) -> Self {
+        self.host = Some(Arc::new(host));
+        self
+    }
+
+    /// Says which trace a request is part of, when it is sent; it goes into the request's `_meta`
+    /// (W3C Trace Context). Without this, or where it says nothing, nothing does.
+    pub fn trace_context(
+        mut self,
+        current: impl Fn() -> Option<TraceContext> + Send + Sync + 'static,
+    ) -> Self {
+        self.tracer = Some(Tracer(Arc::new(current)));
         self
     }
 
@@ -73,13 +100,26 @@ impl SessionBuilder {
             return Err(OpenError::Spec(faults));
         }
         let began = Instant::now();
-        let session = self.runtime.open(self.id, self.servers, self.options).await?;
+        let session = self
+            .runtime
+            .open(self.id, self.servers, self.options, (self.host, self.tracer))
+            .await?;
         let failures = session.required_failures(began).await;
         if failures.is_empty() {
             return Ok(session);
         }
         session.close().await;
         Err(OpenError::Required(failures))
+    }
+}
+
+impl std::fmt::Debug for SessionBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionBuilder")
+            .field("id", &self.id)
+            .field("servers", &self.servers)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -146,6 +186,16 @@ impl Session {
     #[must_use]
     pub fn servers(&self) -> Vec<Server> {
         self.inner.connections.iter().cloned().map(Server::new).collect()
+    }
+
+    pub(crate) fn connections(&self) -> &[Arc<Connection>] {
+        &self.inner.connections
+    }
+
+    /// Tells the servers that the host's roots changed, those that have a way to hear it (up to MCP
+    /// 2025-11-25; in 2026-07-28 a server asks when it needs them).
+    pub fn roots_changed(&self) {
+        self.inner.connections.iter().for_each(|connection| connection.roots_changed());
     }
 
     /// What changes from now on.

@@ -27,7 +27,7 @@ pub(crate) enum Incoming<'a> {
     /// The answer to a request of ours.
     Answer { id: RequestId },
     /// A question of the server, with the id as it wrote it.
-    Request { id: &'a RawValue, method: String },
+    Request { id: &'a RawValue, method: String, params: Option<&'a RawValue> },
     /// A notification of the server.
     Notification { method: String, params: Option<&'a RawValue> },
     /// Several frames in one (only in MCP 2025-03-26).
@@ -87,7 +87,7 @@ fn classify_envelope(envelope: Envelope<'_>) -> Incoming<'_> {
     match (envelope.method, envelope.id) {
         // An id goes back as it came; one of this size is no id, and no answer waits for it.
         (Some(_), Some(id)) if id.get().len() > LONGEST_ID => Incoming::Noise,
-        (Some(method), Some(id)) => Incoming::Request { id, method },
+        (Some(method), Some(id)) => Incoming::Request { id, method, params },
         (Some(method), None) => Incoming::Notification { method, params },
         (None, Some(id)) => match request_id(id.get()) {
             Some(id) => Incoming::Answer { id },
@@ -170,6 +170,14 @@ impl RawResult {
     pub(crate) fn get(&self) -> &str {
         &self.frame[self.range.clone()]
     }
+
+    /// A part of it, given as a slice of what [`get`](Self::get) returns.
+    pub(crate) fn part(&self, part: &str) -> Option<Self> {
+        let start = (part.as_ptr() as usize).checked_sub(self.frame.as_ptr() as usize)?;
+        let range = start..start.checked_add(part.len())?;
+        let within = self.range.start <= range.start && range.end <= self.range.end;
+        within.then(|| Self { frame: self.frame.clone(), range })
+    }
 }
 
 /// A JSON-RPC error object.
@@ -219,6 +227,8 @@ pub(crate) struct Meta<'a> {
     pub(crate) members: &'a str,
     /// Whether to ask for progress, with the request's own id as the token.
     pub(crate) progress: bool,
+    /// Members that say which trace the request is part of; empty where there is none.
+    pub(crate) trace: &'a str,
 }
 
 /// Writes a request into an empty frame; `members` writes the members of its `params`, without the
@@ -237,7 +247,7 @@ pub(crate) fn request(
     frame.extend_from_slice(b"\",\"params\":{");
     let empty = frame.len();
     members(frame)?;
-    if !meta.members.is_empty() || meta.progress {
+    if !meta.members.is_empty() || meta.progress || !meta.trace.is_empty() {
         if frame.len() > empty {
             frame.push(b',');
         }
@@ -250,15 +260,25 @@ pub(crate) fn request(
 /// `digits` is where the id stands in the frame.
 fn push_meta(frame: &mut Vec<u8>, digits: Range<usize>, meta: Meta<'_>) {
     frame.extend_from_slice(b"\"_meta\":{");
+    let start = frame.len();
     frame.extend_from_slice(meta.members.as_bytes());
     if meta.progress {
-        if !meta.members.is_empty() {
-            frame.push(b',');
-        }
+        separate(frame, start);
         frame.extend_from_slice(b"\"progressToken\":");
         frame.extend_from_within(digits);
     }
+    if !meta.trace.is_empty() {
+        separate(frame, start);
+        frame.extend_from_slice(meta.trace.as_bytes());
+    }
     frame.push(b'}');
+}
+
+/// Puts a comma behind what stands in an object that began at `start`, if anything does.
+fn separate(frame: &mut Vec<u8>, start: usize) {
+    if frame.len() > start {
+        frame.push(b',');
+    }
 }
 
 fn push_number(frame: &mut Vec<u8>, number: u64) {
@@ -398,7 +418,7 @@ mod tests {
             "{\"jsonrpc\":\"2.0\",\"id\":12,\"method\":\"tools/list\",\"params\":{}}\n"
         );
         assert_eq!(
-            write(Meta { members: "\"a\":1", progress: true }),
+            write(Meta { members: "\"a\":1", progress: true, trace: "" }),
             "{\"jsonrpc\":\"2.0\",\"id\":12,\"method\":\"tools/list\",\"params\":{\"_meta\":{\"a\":1,\"progressToken\":12}}}\n"
         );
         let raw = RawValue::from_string("\"q-1\"".to_owned()).unwrap();

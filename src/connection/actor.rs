@@ -336,7 +336,7 @@ pub(crate) fn bury(connection: &Connection) {
 
 fn write_final(connection: &Connection, phase: Phase) {
     if phase == Phase::Stopped {
-        connection.notifications.close();
+        connection.end_streams();
     }
     connection.link.store(None);
     connection.status.send_if_modified(|status| {

@@ -1,5 +1,6 @@
 //! One call, from admission to outcome.
 
+mod continued;
 mod relisted;
 
 use std::{
@@ -11,28 +12,32 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::Span;
 
+use continued::Continued;
+pub use continued::{Detach, Detached, Task};
 use relisted::{Again, Relisted};
 
 use super::{
     Connection, SessionScope,
+    about::{About, not_ready, not_ready_for},
     handshake::Era,
     link::{Link, Loss, Reply, Request, Subject, Timing},
+    listeners::Listening,
     outbox::Splice,
+    requests::{Kind, kind},
 };
 use crate::{
     arguments::Arguments,
     catalog::{Route, Tool},
-    error::{CallError, Delivery, DownCause, DownReason, HttpError, ServerError},
+    error::{CallError, Delivery},
     output::Output,
-    policy::Limits,
-    status::Phase,
+    progress::{Progress, ProgressReport, progress},
+    queue::Writer,
     telemetry,
-    wire::{self, Answer, RawResult},
+    wire::{self, Answer, Meta, RawResult},
 };
 
 thread_local! {
@@ -74,6 +79,17 @@ pub struct Call {
     cancelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// Whether this is the second attempt of another.
     once: bool,
+    /// What few calls have.
+    more: Option<Box<More>>,
+}
+
+/// What few calls have.
+#[derive(Debug, Default)]
+struct More {
+    progress: Option<Writer<ProgressReport>>,
+    listening: Option<Listening>,
+    /// Whether a task is handed to the host instead of being followed.
+    detached: bool,
 }
 
 #[derive(Debug)]
@@ -87,11 +103,21 @@ enum Stage {
         tool: Tool,
         reply: Reply,
         span: Span,
-        again: Option<Box<Again>>,
+        /// What a modern server may have to be told once more.
+        kept: Option<Kept>,
     },
+    /// Answered by questions, or by a task.
+    Continued(Continued),
     /// Refused once, for a reason that a new list of tools may mend.
     Relisted(Relisted),
     Ended,
+}
+
+/// What it takes to make a call once more.
+#[derive(Debug)]
+struct Kept {
+    arguments: Arguments,
+    began: Instant,
 }
 
 impl Call {
@@ -118,7 +144,14 @@ impl Call {
     }
 
     fn new(stage: Stage) -> Self {
-        Self { stage, idle_timeout: None, total_timeout: None, cancelled: None, once: false }
+        Self {
+            stage,
+            idle_timeout: None,
+            total_timeout: None,
+            cancelled: None,
+            once: false,
+            more: None,
+        }
     }
 
     /// How long this call may go without an answer or progress, instead of the server's or the
@@ -142,27 +175,43 @@ impl Call {
         self
     }
 
+    /// The progress that the server reports of this call, as a stream that ends with the call. To be
+    /// asked for before the call is first polled; asking again ends the stream before.
+    pub fn progress(&mut self) -> Progress {
+        let (writer, progress) = progress();
+        self.more().progress = Some(writer);
+        progress
+    }
+
+    fn tool(&self) -> Option<&Tool> {
+        match &self.stage {
+            Stage::Declared { tool, .. } | Stage::Waiting { tool, .. } => Some(tool),
+            Stage::Refused(_) | Stage::Relisted(_) | Stage::Continued(_) | Stage::Ended => None,
+        }
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
     fn begin(&mut self, waker: &Waker) -> Result<(), CallError> {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Declared { tool, arguments } => {
                 let (reply, span) = self.send(&tool, &arguments, waker)?;
-                let mirrors = reply.is_driven() && reply.link().mirrors() && !self.once;
-                let again = mirrors.then(|| Box::new(self.again(&tool, arguments)));
-                self.stage = Stage::Waiting { tool, reply, span, again };
+                let modern = reply.link().era() == Some(Era::Modern);
+                let kept = modern.then(|| Kept { arguments, began: Instant::now() });
+                self.stage = Stage::Waiting { tool, reply, span, kept };
                 Ok(())
             }
             Stage::Refused(error) => Err(*error),
-            Stage::Waiting { .. } | Stage::Relisted(_) | Stage::Ended => Ok(()),
+            Stage::Waiting { .. } | Stage::Relisted(_) | Stage::Continued(_) | Stage::Ended => {
+                Ok(())
+            }
         }
     }
 
-    fn again(&self, tool: &Tool, arguments: Arguments) -> Again {
-        let total = self.timing(tool.connection()).total;
-        Again { arguments, began: Instant::now(), idle_timeout: self.idle_timeout, total }
-    }
-
     fn send(
-        &self,
+        &mut self,
         tool: &Tool,
         arguments: &Arguments,
         waker: &Waker,
@@ -178,7 +227,14 @@ impl Call {
         let link = link.as_ref().ok_or_else(|| not_ready(connection))?;
         let timing = self.timing(connection);
         let id = link.next_id();
-        let meta = link.meta(timing.idle.is_some());
+        let trace = connection.trace_members();
+        let listener = self.more.as_ref().and_then(|more| more.progress.as_ref());
+        let progress = timing.idle.is_some() || listener.is_some();
+        let meta = Meta { trace: trace.as_deref().unwrap_or_default(), ..link.meta(progress) };
+        let listening = listener.map(|writer| Listening::to(link, id, writer));
+        if let Some(more) = &mut self.more {
+            more.listening = listening;
+        }
         let mirrored = if link.mirrors() { tool.mirrored(arguments) } else { Vec::new() };
         let mirrored = mirrored.as_slice();
         let span = telemetry::call_span(&link.span, tool.id(), id);
@@ -205,7 +261,7 @@ impl Call {
                 Ok(reply) => return Ok((reply, span)),
                 // It went down in the moment before, and this call has not been part of it.
                 Err(Loss::Down { reason, .. }) => not_ready_for(connection, Some(reason)),
-                Err(loss) => lost(tool, link.epoch, loss),
+                Err(loss) => about(tool).lost(link.epoch, loss),
             };
             telemetry::call_ended(&span, Err(&error));
             Err(error)
@@ -233,6 +289,7 @@ impl Call {
             Stage::Declared { tool, .. } => (tool, Span::none(), Delivery::NotSent),
             Stage::Refused(error) => return *error,
             Stage::Relisted(relisted) => (relisted.tool, Span::none(), Delivery::MaybeSent),
+            Stage::Continued(continued) => (continued.tool, continued.span, Delivery::MaybeSent),
             Stage::Ended => return CallError::SessionClosed { delivery: Delivery::MaybeSent },
         };
         let error = CallError::Cancelled { tool: tool.id().to_owned(), delivery };
@@ -257,128 +314,105 @@ impl Future for Call {
                 return Poll::Pending;
             }
         }
-        let (tool, outcome, again) = match &mut self.stage {
-            Stage::Waiting { tool, reply, span, again } => {
+        match &mut self.stage {
+            Stage::Waiting { tool, reply, span, kept } => {
                 let outcome = ready!(Pin::new(&mut *reply).poll(cx));
-                let outcome = conclude(tool, reply.link(), outcome);
-                telemetry::call_ended(span, outcome.as_ref());
-                (tool, outcome, again.take())
+                let outcome = match (conclude(tool, reply.link(), outcome), kept.take()) {
+                    (Ok(concluded), kept) if concluded.kind != Kind::Complete => {
+                        let concluded = (concluded, kept);
+                        let (tool, span) = (tool.clone(), std::mem::replace(span, Span::none()));
+                        return self.go_on(cx, (tool, span), concluded);
+                    }
+                    (outcome, kept) => {
+                        (outcome.map(|concluded| Output::new(concluded.result)), kept)
+                    }
+                };
+                telemetry::call_ended(span, outcome.0.as_ref());
+                let (tool, link) = (tool.clone(), Arc::clone(reply.link()));
+                self.end(cx, (tool, link), outcome)
             }
             Stage::Relisted(relisted) => {
                 let outcome = ready!(relisted.as_mut().poll(cx));
-                self.stage = Stage::Ended;
-                return Poll::Ready(outcome);
+                self.finish(outcome)
             }
-            Stage::Declared { .. } | Stage::Refused(_) | Stage::Ended => return Poll::Pending,
-        };
-        let Some(again) = again.filter(|_| Again::is_called_for(&outcome)) else {
-            self.stage = Stage::Ended;
-            return Poll::Ready(outcome);
-        };
-        self.stage = Stage::Relisted(again.start(tool.clone(), outcome));
-        self.poll(cx)
+            Stage::Continued(continued) => {
+                let outcome = ready!(continued.poll(cx));
+                telemetry::call_ended(&continued.span, outcome.as_ref());
+                self.finish(outcome)
+            }
+            Stage::Declared { .. } | Stage::Refused(_) | Stage::Ended => Poll::Pending,
+        }
     }
 }
 
-fn conclude(tool: &Tool, link: &Link, outcome: Result<Vec<u8>, Loss>) -> Result<Output, CallError> {
-    let frame = outcome.map_err(|loss| lost(tool, link.epoch, loss))?;
-    let (server, id) = (tool.server(), tool.id());
-    let invalid = |detail: String| CallError::InvalidResponse {
-        server: server.to_owned(),
-        tool: id.to_owned(),
-        detail,
-    };
-    match wire::open_answer(frame).map_err(invalid)? {
+impl Call {
+    fn finish(&mut self, outcome: Result<Output, CallError>) -> Poll<Result<Output, CallError>> {
+        self.stage = Stage::Ended;
+        // Whoever listens learns of the end.
+        self.more = None;
+        Poll::Ready(outcome)
+    }
+
+    /// Ends with this outcome, unless it can be mended.
+    fn end(
+        &mut self,
+        cx: &mut Context<'_>,
+        (tool, link): (Tool, Arc<Link>),
+        (outcome, kept): (Result<Output, CallError>, Option<Kept>),
+    ) -> Poll<Result<Output, CallError>> {
+        let mendable = link.mirrors() && !self.once && Again::is_called_for(&outcome);
+        let Some(Kept { arguments, began }) = kept.filter(|_| mendable) else {
+            return self.finish(outcome);
+        };
+        let total = self.timing(tool.connection()).total;
+        let again = Again { arguments, began, idle_timeout: self.idle_timeout, total };
+        self.stage = Stage::Relisted(again.start(tool, outcome));
+        Pin::new(self).poll(cx)
+    }
+
+    /// Goes on with a call that the server answered by questions, or by a task.
+    fn go_on(
+        &mut self,
+        cx: &mut Context<'_>,
+        (tool, span): (Tool, Span),
+        (concluded, kept): (Concluded, Option<Kept>),
+    ) -> Poll<Result<Output, CallError>> {
+        let more = self.more.as_ref();
+        if more.is_some_and(|more| more.detached) && concluded.kind == Kind::Task {
+            return self.finish(Ok(Output::new(concluded.result)));
+        }
+        let Some(kept) = kept else { return self.finish(Err(about(&tool).never_asked())) };
+        let timing = self.timing(tool.connection());
+        let again = more.map(|more| (more.progress.clone(), more.detached)).unwrap_or_default();
+        self.stage =
+            Stage::Continued(Continued::new((tool, span), (concluded, kept), timing, again));
+        Pin::new(self).poll(cx)
+    }
+}
+
+/// The answer to a call, which need not be its end.
+struct Concluded {
+    result: RawResult,
+    kind: Kind,
+    link: Arc<Link>,
+}
+
+fn about(tool: &Tool) -> About<'_> {
+    About { connection: tool.connection(), what: tool.id() }
+}
+
+fn conclude(
+    tool: &Tool,
+    link: &Arc<Link>,
+    outcome: Result<Vec<u8>, Loss>,
+) -> Result<Concluded, CallError> {
+    let about = about(tool);
+    let frame = outcome.map_err(|loss| about.lost(link.epoch, loss))?;
+    match wire::open_answer(frame).map_err(|detail| about.invalid(detail))? {
         Answer::Result(result) => {
-            check(&result, link.era()).map_err(invalid).map(|()| Output::new(result))
+            let kind = kind(&result, link.era()).map_err(|detail| about.invalid(detail))?;
+            Ok(Concluded { result, kind, link: Arc::clone(link) })
         }
-        Answer::Error(error) => Err(CallError::Rejected {
-            server: server.to_owned(),
-            tool: id.to_owned(),
-            code: error.code,
-            message: error.message,
-            data: error.data,
-        }),
+        Answer::Error(error) => Err(about.rejected(error)),
     }
-}
-
-/// Refuses what is no result of a tool: anything but an object, and a kind of result that we did
-/// not ask for (MCP 2026-07-28, basic: an unrecognised `resultType` is invalid).
-fn check(result: &RawResult, era: Option<Era>) -> Result<(), String> {
-    #[derive(Deserialize)]
-    struct Head {
-        #[serde(rename = "resultType")]
-        result_type: Option<String>,
-    }
-    if !result.get().starts_with('{') {
-        return Err("the result is not an object".to_owned());
-    }
-    if era != Some(Era::Modern) {
-        return Ok(());
-    }
-    let head: Head = serde_json::from_str(result.get()).map_err(|error| error.to_string())?;
-    match head.result_type.as_deref() {
-        None | Some("complete") => Ok(()),
-        Some(other) => Err(format!("a result of the type {other:?}, which was not asked for")),
-    }
-}
-
-fn not_ready(connection: &Connection) -> CallError {
-    not_ready_for(connection, None)
-}
-
-/// `reason` is why the link is down, where the status may not say it yet.
-fn not_ready_for(connection: &Connection, reason: Option<Arc<DownReason>>) -> CallError {
-    let status = connection.status();
-    let over = matches!(status.phase, Phase::Stopping | Phase::Stopped);
-    if over || connection.scope.tasks.is_ending() {
-        return CallError::SessionClosed { delivery: Delivery::NotSent };
-    }
-    CallError::NotReady {
-        server: connection.name().to_string(),
-        phase: if status.is_ready() { Phase::BackingOff } else { status.phase },
-        error: reason.map(ServerError::Down).or(status.last_error),
-    }
-}
-
-fn lost(tool: &Tool, epoch: u64, loss: Loss) -> CallError {
-    let server = tool.server().to_owned();
-    let limits: &Limits = &tool.connection().spec.limits;
-    match loss {
-        Loss::Down { reason, delivery } => down(server, epoch, reason, delivery),
-        Loss::Http { error, delivery } => failed(tool, epoch, error, delivery),
-        Loss::TimedOut { limit, after, delivery } => {
-            CallError::TimedOut { server, tool: tool.id().to_owned(), limit, after, delivery }
-        }
-        Loss::TooManyCalls => {
-            let limit = format!("{} calls in flight", limits.max_calls);
-            CallError::Overloaded { server, limit, setting: "max_calls" }
-        }
-        Loss::TooManyBytes => {
-            let limit = format!("{} bytes of requests in flight", limits.max_call_bytes);
-            CallError::Overloaded { server, limit, setting: "max_call_bytes" }
-        }
-    }
-}
-
-/// Of a call whose own exchange failed.
-fn failed(tool: &Tool, epoch: u64, error: Arc<HttpError>, delivery: Delivery) -> CallError {
-    let (server, id) = (tool.server().to_owned(), tool.id().to_owned());
-    match (error.status(), &*error) {
-        (Some(status), _) => CallError::HttpStatus { server, tool: id, status, delivery, error },
-        (None, HttpError::ContentType { .. } | HttpError::NoAnswer { .. }) => {
-            CallError::InvalidResponse { server, tool: id, detail: error.to_string() }
-        }
-        (None, _) => {
-            let reason = Arc::new(DownReason::new(DownCause::Http(error)));
-            down(server, epoch, reason, delivery)
-        }
-    }
-}
-
-fn down(server: String, epoch: u64, reason: Arc<DownReason>, delivery: Delivery) -> CallError {
-    if matches!(reason.cause, DownCause::SessionClosed) {
-        return CallError::SessionClosed { delivery };
-    }
-    CallError::TransportDown { server, epoch, delivery, reason }
 }

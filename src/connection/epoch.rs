@@ -18,6 +18,7 @@ use super::{
     handshake::{Agreement, Era},
     link::{Link, OnDown, Timing},
     listing::{self, ListingLost},
+    resume,
 };
 use crate::{
     catalog::Listing,
@@ -159,6 +160,7 @@ impl Epoch {
     async fn live(&self, opened: Opened) {
         let (epoch, link) = (self.number, Arc::clone(&opened.link));
         (self.report)(Report::Opened { epoch, opened });
+        resume::resume(&self.connection, &link);
         tokio::select! {
             reason = link.down() => (self.report)(Report::WentDown { epoch, reason }),
             () = self.stop.cancelled() => {}

@@ -160,6 +160,40 @@ pub enum CallError {
         /// What was wrong with it.
         detail: String,
     },
+    /// The server does not offer what this request is of: it declared no such capability.
+    #[error("server {server:?} does not offer {method}: it declares no such capability")]
+    NotOffered {
+        /// The server.
+        server: String,
+        /// The method.
+        method: String,
+    },
+    /// The server knows no such resource.
+    #[error("server {server:?} has no resource {uri:?}")]
+    ResourceNotFound {
+        /// The server.
+        server: String,
+        /// The URI that was asked for.
+        uri: String,
+    },
+    /// Which server a resource is to be read from is not clear: none lists it, or several do.
+    #[error("{uri:?} is a resource of {}: read it by Server::resource", Listed(.servers))]
+    UnroutedResource {
+        /// The URI that was asked for.
+        uri: String,
+        /// The servers that list it, or have a template that fits it.
+        servers: Vec<String>,
+    },
+    /// The server wanted something of the host before it could answer, and the host did not give it.
+    #[error("server {server:?} asked for {method} to answer {tool:?}, and the host declined")]
+    InputDeclined {
+        /// The server.
+        server: String,
+        /// The tool id that was asked for, or the method.
+        tool: String,
+        /// What the server asked for.
+        method: String,
+    },
     /// The session is closed, or was closed while the call was outstanding.
     #[error("the session is closed")]
     SessionClosed {
@@ -184,6 +218,10 @@ impl CallError {
             Self::Rejected { .. } => "rejected",
             Self::HttpStatus { .. } => "http_status",
             Self::InvalidResponse { .. } => "invalid_response",
+            Self::NotOffered { .. } => "not_offered",
+            Self::ResourceNotFound { .. } => "resource_not_found",
+            Self::UnroutedResource { .. } => "unrouted_resource",
+            Self::InputDeclined { .. } => "input_declined",
             Self::SessionClosed { .. } => "session_closed",
         }
     }
@@ -202,13 +240,18 @@ impl CallError {
             | Self::AmbiguousTool { .. }
             | Self::InvalidArguments { .. }
             | Self::NotReady { .. }
+            | Self::NotOffered { .. }
+            | Self::UnroutedResource { .. }
             | Self::Overloaded { .. } => Delivery::NotSent,
             Self::TransportDown { delivery, .. }
             | Self::TimedOut { delivery, .. }
             | Self::Cancelled { delivery, .. }
             | Self::HttpStatus { delivery, .. }
             | Self::SessionClosed { delivery } => *delivery,
-            Self::Rejected { .. } | Self::InvalidResponse { .. } => Delivery::Answered,
+            Self::Rejected { .. }
+            | Self::ResourceNotFound { .. }
+            | Self::InputDeclined { .. }
+            | Self::InvalidResponse { .. } => Delivery::Answered,
         }
     }
 }
@@ -229,6 +272,17 @@ impl fmt::Display for Nearest<'_> {
         match self.0 {
             [] => f.write_str(": list them with Session::tools"),
             names => write!(f, ": did you mean {}?", names.join(", ")),
+        }
+    }
+}
+
+struct Listed<'a>(&'a [String]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("no server that is ready"),
+            names => write!(f, "{}", names.join(" and ")),
         }
     }
 }

@@ -1,0 +1,184 @@
+//! A call that the server answered by questions or by a task, and what a host can do with a task.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use serde_json::value::RawValue;
+use tracing::Span;
+
+use super::{Call, Concluded, Kept};
+use crate::{
+    catalog::Tool,
+    connection::{
+        Connection,
+        link::Timing,
+        requests::{Answered, Clock, Kind, Question, kind},
+        rounds,
+        tasks::{self, Pursuit},
+    },
+    error::CallError,
+    output::Output,
+    progress::ProgressReport,
+    query::Query,
+    queue::Writer,
+};
+
+type Ending = Pin<Box<dyn Future<Output = Result<Output, CallError>> + Send>>;
+
+/// What is left of such a call.
+pub(super) struct Continued {
+    pub(super) tool: Tool,
+    pub(super) span: Span,
+    rest: Ending,
+}
+
+impl Continued {
+    pub(super) fn new(
+        (tool, span): (Tool, Span),
+        (concluded, kept): (Concluded, Kept),
+        timing: Timing,
+        (progress, detached): (Option<Writer<ProgressReport>>, bool),
+    ) -> Self {
+        let clock = Clock::since(timing, kept.began);
+        let Concluded { result, link, .. } = concluded;
+        let mut question = question(&tool, &kept);
+        (question.progress, question.detached) = (progress, detached);
+        let connection = Arc::clone(tool.connection());
+        let rest = Box::pin(async move {
+            let first = Answered { result, link, direct: true };
+            let answered = rounds::complete(&connection, &question, first, clock).await?;
+            Ok(Output::new(answered.result))
+        });
+        Self { tool, span, rest }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Output, CallError>> {
+        self.rest.as_mut().poll(cx)
+    }
+}
+
+/// The call as it was sent first.
+fn question(tool: &Tool, kept: &Kept) -> Question {
+    let mut question = Question::new("tools/call", Some(tool.name()));
+    question.what = tool.id().to_owned();
+    question.members = tool.members().as_bytes().to_vec();
+    // They were written before, so they can be.
+    drop(kept.arguments.write(&mut question.members));
+    question.mirrored = tool.mirrored(&kept.arguments);
+    question.rounds = true;
+    question
+}
+
+impl fmt::Debug for Continued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Continued")
+    }
+}
+
+/// A call whose task, if it comes back as one, is the host's to follow: see [`Call::detach`].
+#[derive(Debug)]
+#[must_use = "a call is sent when it is awaited"]
+pub struct Detach {
+    call: Call,
+    tool: Option<Tool>,
+}
+
+/// What a detached call came to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Detached {
+    /// The server answered it at once.
+    Output(Output),
+    /// The server made a task of it.
+    Task(Task),
+}
+
+/// A call that runs on at its server as a task (MCP extension `io.modelcontextprotocol/tasks`).
+///
+/// A cheap handle: dropping it changes nothing. Its [`id`](Self::id) outlives the session;
+/// [`Server::task`](crate::Server::task) takes it up again.
+#[derive(Debug, Clone)]
+pub struct Task {
+    connection: Arc<Connection>,
+    id: Arc<str>,
+}
+
+impl Call {
+    /// Hands the host the task that the server may make of this call, instead of following it.
+    pub fn detach(mut self) -> Detach {
+        let tool = self.tool().cloned();
+        self.more().detached = true;
+        Detach { call: self, tool }
+    }
+}
+
+impl Future for Detach {
+    type Output = Result<Detached, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let output = ready!(Pin::new(&mut self.call).poll(cx))?;
+        let task = self.tool.as_ref().and_then(|tool| {
+            let id = tasks::id_of(output.raw()).filter(|_| is_task(&output))?;
+            Some(Task::new(Arc::clone(tool.connection()), &id))
+        });
+        Poll::Ready(Ok(task.map_or(Detached::Output(output), Detached::Task)))
+    }
+}
+
+fn is_task(output: &Output) -> bool {
+    kind(output.raw_result(), Some(crate::connection::handshake::Era::Modern)) == Ok(Kind::Task)
+}
+
+impl Task {
+    pub(crate) fn new(connection: Arc<Connection>, id: &str) -> Self {
+        Self { connection, id: id.into() }
+    }
+
+    /// What its server calls it.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The name of its server.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        self.connection.name()
+    }
+
+    /// Follows it to its end: asks at the interval that the server wants, over whatever link there is,
+    /// and has its questions answered. The total limit is that of the query; giving it up leaves the
+    /// task alone.
+    pub fn output(&self) -> Query<Output> {
+        let id = Arc::clone(&self.id);
+        Query::new(&self.connection, move |connection, terms| async move {
+            let what = format!("task {id}");
+            let answered = Pursuit::new(&connection, &id, &what).run(terms.clock).await?;
+            Ok(Output::new(answered.result))
+        })
+    }
+
+    /// What the server says of it now, as JSON.
+    pub fn state(&self) -> Query<Box<RawValue>> {
+        let id = Arc::clone(&self.id);
+        Query::new(&self.connection, move |connection, terms| async move {
+            let question = Question::new("tasks/get", Some(&id)).with("taskId", &*id);
+            let answered = question.ask(&connection, terms.clock).await?;
+            let text = answered.result.get().to_owned();
+            RawValue::from_string(text)
+                .map_err(|error| question.about(&connection).invalid(error.to_string()))
+        })
+    }
+
+    /// Asks the server to cancel it; it may, or not.
+    pub fn cancel(&self) -> Query<()> {
+        let id = Arc::clone(&self.id);
+        Query::new(&self.connection, move |connection, _| async move {
+            tasks::cancel(&connection, &id).await
+        })
+    }
+}

@@ -33,6 +33,9 @@ mod received;
 mod status;
 mod trace;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 // What runs.
 mod connection;
 mod queue;
@@ -73,6 +76,7 @@ pub use session::{Session, SessionBuilder};
 pub use spec::{HttpEra, HttpSse, Remote, Sse, Streamable, StreamableHttp};
 #[cfg(feature = "skills")]
 pub use skill::Skill;
+pub use transport::memory::{Memory, MemoryListener, MemoryStream};
 pub use spec::{ServerSpec, Stdio, Transport};
 pub use trace::TraceContext;
 pub use status::{Phase, Status, TransportKind};

@@ -15,6 +15,7 @@ use std::{
 use crate::{
     error::SpecError,
     policy::{CallOptions, Limits, RestartPolicy},
+    transport::memory::Memory,
 };
 
 #[cfg(feature = "http")]
@@ -132,6 +133,7 @@ impl ServerSpec {
         }
         match &self.transport {
             Transport::Stdio(stdio) => stdio.faults(&self.name, faults),
+            Transport::Memory(_) => {}
             #[cfg(feature = "http")]
             Transport::StreamableHttp(remote) => remote.http.faults(&self.name, faults),
             #[cfg(feature = "http")]
@@ -181,12 +183,20 @@ fn is_name(name: &str) -> bool {
 pub enum Transport {
     /// A child process that speaks on its stdin and stdout.
     Stdio(Stdio),
+    /// A server in this process.
+    Memory(Memory),
     /// A server behind a URL.
     #[cfg(feature = "http")]
     StreamableHttp(StreamableHttp),
     /// A server behind a URL, of MCP 2024-11-05.
     #[cfg(feature = "http")]
     HttpSse(HttpSse),
+}
+
+impl From<Memory> for Transport {
+    fn from(memory: Memory) -> Self {
+        Self::Memory(memory)
+    }
 }
 
 impl From<Stdio> for Transport {

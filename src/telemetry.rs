@@ -47,7 +47,7 @@ pub(crate) fn connection_span(session: &Span, server: &str) -> Span {
 
 pub(crate) fn link_span(connection: &Span, epoch: u64, transport: &Transport) -> Span {
     let transport = match transport {
-        Transport::Stdio(_) => "pipe",
+        Transport::Stdio(_) | Transport::Memory(_) => "pipe",
         #[cfg(feature = "http")]
         Transport::StreamableHttp(_) | Transport::HttpSse(_) => "tcp",
     };

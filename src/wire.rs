@@ -316,6 +316,13 @@ pub(crate) fn notification(method: &str) -> Vec<u8> {
     format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\"}}\n").into_bytes()
 }
 
+/// Writes a notification with parameters.
+#[cfg(feature = "testing")]
+pub(crate) fn notification_of(method: &str, params: &serde_json::Value) -> Vec<u8> {
+    let message = serde_json::json!({ "jsonrpc": "2.0", "method": method, "params": params });
+    format!("{message}\n").into_bytes()
+}
+
 /// Writes the notification that tells a server that nobody waits for this request any more.
 pub(crate) fn cancelled(id: RequestId, reason: &'static str) -> Vec<u8> {
     let mut frame = Vec::with_capacity(128);

@@ -116,7 +116,9 @@ impl Epoch {
         // slow; over HTTP+SSE it may mean that it ignores what it does not know.
         let patience = match running.carrier.kind() {
             TransportKind::StreamableHttp => self.connection.spec.init_timeout / 2,
-            TransportKind::HttpSse | TransportKind::Stdio => self.patience(),
+            TransportKind::HttpSse | TransportKind::Stdio | TransportKind::Memory => {
+                self.patience()
+            }
         };
         match handshake::shake(&running.link, us, plan, patience).await {
             Ok(agreement) => Ok(agreement),

@@ -57,10 +57,7 @@ impl Skill {
     }
 
     fn files(&self) -> &[SkillResource] {
-        match &self.described.resources {
-            SkillResources::Files(files) => files,
-            _ => &[],
-        }
+        if let SkillResources::Files(files) = &self.described.resources { files } else { &[] }
     }
 
     /// Reads its `SKILL.md`, and checks it against the description: size, digest and frontmatter.

@@ -141,7 +141,7 @@ impl ActorState {
 
     fn report(&mut self, myself: &ActorRef<Message>, report: Report) {
         match report {
-            Report::Opened { epoch, opened } => self.opened(myself, epoch, opened),
+            Report::Opened { epoch, opened } => self.opened(myself, epoch, *opened),
             Report::StartFailed { epoch, error } => {
                 // What was believed of its era may have been what was wrong.
                 self.era = None;

@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// whenever the tools have changed after `Opened`. `Gone` always comes.
 #[derive(Debug)]
 pub(crate) enum Report {
-    Opened { epoch: u64, opened: Opened },
+    Opened { epoch: u64, opened: Box<Opened> },
     StartFailed { epoch: u64, error: ConnectError },
     WentDown { epoch: u64, reason: Arc<DownReason> },
     Listed { epoch: u64, listing: Listing },
@@ -166,7 +166,7 @@ impl Epoch {
     /// Reports the open link, and waits until it is down or is to end.
     async fn live(&self, opened: Opened) {
         let (epoch, link) = (self.number, Arc::clone(&opened.link));
-        (self.report)(Report::Opened { epoch, opened });
+        (self.report)(Report::Opened { epoch, opened: Box::new(opened) });
         resume::resume(&self.connection, &link);
         tokio::select! {
             reason = link.down() => (self.report)(Report::WentDown { epoch, reason }),

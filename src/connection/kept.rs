@@ -54,7 +54,7 @@ impl Kept {
             "notifications/prompts/list_changed" => "prompts/list",
             _ => return,
         };
-        let uri = params.and_then(|params| updated(params)).unwrap_or_default();
+        let uri = params.and_then(updated).unwrap_or_default();
         let mut state = self.state.lock();
         state.changes += 1;
         state.answers.retain(|key, _| {

@@ -135,7 +135,7 @@ impl Subscriptions {
         let told = match &granted.meta["io.modelcontextprotocol/subscriptionId"] {
             Value::String(id) => Some(id.clone()),
             Value::Number(id) => Some(id.to_string()),
-            _ => None,
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         };
         if ours.is_none() || told != ours {
             return;

@@ -175,11 +175,10 @@ pub(crate) async fn cancel(connection: &Connection, id: &str) -> Result<(), Call
 
 /// Whether another link may bring an answer.
 fn is_passing(error: &CallError) -> bool {
-    match error {
-        CallError::TransportDown { .. } | CallError::NotReady { .. } => true,
-        CallError::HttpStatus { status, .. } => matches!(status, 429 | 500..),
-        _ => false,
+    if let CallError::HttpStatus { status, .. } = error {
+        return matches!(status, 429 | 500..);
     }
+    matches!(error, CallError::TransportDown { .. } | CallError::NotReady { .. })
 }
 
 async fn until_ready(connection: &Connection) -> Result<(), ()> {

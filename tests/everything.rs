@@ -95,9 +95,13 @@ async fn completions(session: &Session) {
     let department = Completion::of_prompt("completable-prompt", "department", "S");
     assert_eq!(complete(department).await, ["Sales", "Support"]);
     let name = Completion::of_prompt("completable-prompt", "name", "");
-    assert_eq!(complete(name.clone().given("department", "Sales")).await, ["David", "Eve", "Frank"]);
+    assert_eq!(
+        complete(name.clone().given("department", "Sales")).await,
+        ["David", "Eve", "Frank"]
+    );
     assert!(complete(name).await.is_empty(), "the context makes the difference");
-    let id = Completion::of_template("demo://resource/dynamic/text/{resourceId}", "resourceId", "3");
+    let id =
+        Completion::of_template("demo://resource/dynamic/text/{resourceId}", "resourceId", "3");
     assert_eq!(complete(id).await, ["3"]);
 }
 

@@ -10,7 +10,7 @@ mod world;
 
 use std::time::Duration;
 
-use callboard::{LogLevel, ServerSpec, StreamableHttp, Template, Transport};
+use callboard::{Change, LogLevel, ServerSpec, Session, StreamableHttp, Template, Transport};
 use person::Person;
 use serde_json::json;
 use tokio::time::timeout;
@@ -18,7 +18,7 @@ use world::World;
 
 const SOON: Duration = Duration::from_secs(30);
 
-async fn put_through(world: &World, transport: impl Into<Transport>) {
+async fn put_through(world: &World, transport: impl Into<Transport>, library: &str) {
     let person = Person::new();
     person.fills(json!({ "name": "Ada" }));
     let spec = ServerSpec::new("a", transport).required();
@@ -50,7 +50,28 @@ async fn put_through(world: &World, transport: impl Into<Transport>) {
     session.call("a.say", json!({})).await.unwrap();
     let message = timeout(SOON, logs.next()).await.unwrap().unwrap();
     assert!(message.level == LogLevel::Info && message.raw().contains("said"), "{message:?}");
+    changes(&session, library == "sdk2").await;
     session.close().await;
+}
+
+/// C22. fastmcp knows no subscriptions, and says so.
+async fn changes(session: &Session, tells: bool) {
+    let mut changes = session.server("a").unwrap().resource("note://a").subscribe();
+    // It may be told before it listens.
+    let change = timeout(SOON, async {
+        loop {
+            session.call("a.touch", json!({})).await.unwrap();
+            if let Ok(change) = timeout(Duration::from_millis(100), changes.next()).await {
+                break change.unwrap();
+            }
+        }
+    });
+    let change = change.await.unwrap();
+    match change {
+        Change::ResourceUpdated { uri, .. } if tells => assert_eq!(uri, "note://a"),
+        Change::Refused { topic, .. } if !tells => assert_eq!(topic, "note://a"),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn stdio(world: &World, library: &str) -> callboard::Stdio {
@@ -60,19 +81,19 @@ fn stdio(world: &World, library: &str) -> callboard::Stdio {
 
 #[test]
 fn fastmcp_over_stdio() {
-    world::run(async |world| put_through(&world, stdio(&world, "fastmcp")).await);
+    world::run(async |world| put_through(&world, stdio(&world, "fastmcp"), "fastmcp").await);
 }
 
 #[test]
 fn the_python_sdk_over_stdio() {
-    world::run(async |world| put_through(&world, stdio(&world, "sdk2")).await);
+    world::run(async |world| put_through(&world, stdio(&world, "sdk2"), "sdk2").await);
 }
 
 #[test]
 fn fastmcp_over_streamable_http() {
     world::run(async |world| {
         let server = real_server::asking(&world, "fastmcp").await;
-        put_through(&world, StreamableHttp::new(server.url("/mcp"))).await;
+        put_through(&world, StreamableHttp::new(server.url("/mcp")), "fastmcp").await;
     });
 }
 
@@ -80,6 +101,6 @@ fn fastmcp_over_streamable_http() {
 fn the_python_sdk_over_streamable_http() {
     world::run(async |world| {
         let server = real_server::asking(&world, "sdk2").await;
-        put_through(&world, StreamableHttp::new(server.url("/mcp"))).await;
+        put_through(&world, StreamableHttp::new(server.url("/mcp")), "sdk2").await;
     });
 }

@@ -39,7 +39,9 @@ fn every_question_is_answered_and_the_state_comes_back_to_the_byte() {
         // Nothing of it is in the next call.
         session.call("a.shout", json!({})).await.unwrap();
         let next = got(&world, "tools/call").pop().unwrap();
-        assert!(next["params"].get("requestState").or(next["params"].get("inputResponses")).is_none());
+        assert!(
+            next["params"].get("requestState").or(next["params"].get("inputResponses")).is_none()
+        );
         session.close().await;
     });
 }

@@ -208,6 +208,11 @@ impl Connection {
         declared.chain(asked).filter(Root::is_told).collect()
     }
 
+    /// Whether the host can be asked to show URLs.
+    pub(crate) fn shows_urls(&self) -> bool {
+        self.offered.urls
+    }
+
     /// Tells the server that the roots changed, where it was told that it would be.
     pub(crate) fn roots_changed(&self) {
         const CHANGED: &str = "notifications/roots/list_changed";

@@ -47,7 +47,9 @@ pub trait Host: Send + Sync + 'static {
     }
 
     /// A server wants a person to visit a page (MCP 2025-11-25, client/elicitation). The host shows
-    /// the whole URL, and opens it only if the person wants that; this crate opens none.
+    /// the whole URL, and opens it only if the person wants that; this crate opens none. A call that a
+    /// server refuses until a URL was visited (error -32042) is made again once this has accepted, so
+    /// an answer had better wait until the person is done.
     fn visit(&self, question: UrlQuestion) -> HostFuture<'_, UrlAnswer> {
         drop(question);
         Box::pin(std::future::ready(UrlAnswer::Decline))

@@ -183,11 +183,18 @@ async fn asks(session: &Session, person: &Person) {
     let output = session.call("a.trigger-url-elicitation", url).await.unwrap();
     assert!(output.text().contains("accept"), "{}", output.raw());
     assert_eq!(person.asked()[asked.len()..], ["visit a https://example.com/consent?x=1"]);
+    // C29: the call waits for the page, and is made again.
+    let first = json!({ "url": "https://example.com/then", "errorPath": true });
+    let output = session.call("a.trigger-url-elicitation", first).await.unwrap();
+    assert!(output.text().contains("accept"), "{}", output.raw());
+    let shown = ["visit a https://modelcontextprotocol.io", "visit a https://example.com/then"];
+    assert_eq!(person.asked()[asked.len() + 1..], shown);
+    let asked = person.asked();
     // A scheme that no browser should be given is not even shown.
     let url = json!({ "url": "javascript:alert(1)" });
     let output = session.call("a.trigger-url-elicitation", url).await.unwrap();
     assert!(output.text().contains("decline"), "{}", output.raw());
-    assert_eq!(person.asked().len(), asked.len() + 1);
+    assert_eq!(person.asked().len(), asked.len());
 }
 
 async fn roots(session: &Session, person: &Person) {

@@ -199,7 +199,8 @@ impl Call {
             Stage::Declared { tool, arguments } => {
                 let (reply, span) = self.send(&tool, &arguments, waker)?;
                 let modern = reply.link().era() == Some(Era::Modern);
-                let kept = modern.then(|| Kept { arguments, began: Instant::now() });
+                let again = modern || tool.connection().shows_urls();
+                let kept = again.then(|| Kept { arguments, began: Instant::now() });
                 self.stage = Stage::Waiting { tool, reply, span, kept };
                 Ok(())
             }
@@ -360,6 +361,13 @@ impl Call {
         (tool, link): (Tool, Arc<Link>),
         (outcome, kept): (Result<Output, CallError>, Option<Kept>),
     ) -> Poll<Result<Output, CallError>> {
+        if let (Err(error), Some(kept)) = (&outcome, &kept)
+            && let Some(urls) = Continued::urls_of(error, &tool)
+        {
+            let timing = self.timing(tool.connection());
+            self.stage = Stage::Continued(Continued::after_urls(tool, urls, kept, timing));
+            return Pin::new(self).poll(cx);
+        }
         let mendable = link.mirrors() && !self.once && Again::is_called_for(&outcome);
         let Some(Kept { arguments, began }) = kept.filter(|_| mendable) else {
             return self.finish(outcome);

@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use tracing::Span;
 
@@ -14,18 +15,23 @@ use super::{Call, Concluded, Kept};
 use crate::{
     catalog::Tool,
     connection::{
-        Connection,
+        Connection, host_requests,
         link::Timing,
         requests::{Answered, Clock, Kind, Question, kind},
         rounds,
         tasks::{self, Pursuit},
     },
     error::CallError,
+    host::{Elicitation, UrlAnswer, UrlQuestion},
     output::Output,
     progress::ProgressReport,
     query::Query,
     queue::Writer,
 };
+
+/// JSON-RPC code of a server of MCP 2025-11-25 that wants URLs visited before it answers (client/
+/// elicitation).
+const URLS_FIRST: i64 = -32042;
 
 type Ending = Pin<Box<dyn Future<Output = Result<Output, CallError>> + Send>>;
 
@@ -54,6 +60,52 @@ impl Continued {
             Ok(Output::new(answered.result))
         });
         Self { tool, span, rest }
+    }
+
+    /// The URLs that a server wants visited first, where that is why it refused a call.
+    pub(super) fn urls_of(error: &CallError, tool: &Tool) -> Option<Vec<UrlQuestion>> {
+        #[derive(Deserialize)]
+        struct Wanted<'a> {
+            #[serde(borrow)]
+            elicitations: Vec<&'a RawValue>,
+        }
+        let CallError::Rejected { code: URLS_FIRST, data: Some(data), .. } = error else {
+            return None;
+        };
+        let connection = tool.connection();
+        let wanted: Wanted<'_> = serde_json::from_str(data.get()).ok()?;
+        let url = |raw: &&RawValue| match Elicitation::read(connection.name(), raw) {
+            Ok(Elicitation::Url(url)) => Some(url),
+            Ok(Elicitation::Form(_)) | Err(_) => None,
+        };
+        let urls: Option<Vec<_>> = wanted.elicitations.iter().map(url).collect();
+        urls.filter(|urls| !urls.is_empty() && connection.shows_urls())
+    }
+
+    /// Has the host show the URLs, then makes the call once more.
+    pub(super) fn after_urls(
+        tool: Tool,
+        urls: Vec<UrlQuestion>,
+        kept: &Kept,
+        timing: Timing,
+    ) -> Self {
+        let (question, clock) = (question(&tool, kept), Clock::since(timing, kept.began));
+        let connection = Arc::clone(tool.connection());
+        let rest = Box::pin(async move {
+            let about = question.about(&connection);
+            for url in urls {
+                let visited = host_requests::visit(&connection, url);
+                if !matches!(rounds::within(about, clock, visited).await?, Ok(UrlAnswer::Accept)) {
+                    return Err(CallError::InputDeclined {
+                        server: connection.name().to_string(),
+                        tool: about.what.to_owned(),
+                        method: "elicitation/create".to_owned(),
+                    });
+                }
+            }
+            Ok(Output::new(question.ask(&connection, clock).await?.result))
+        });
+        Self { tool, span: Span::none(), rest }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Output, CallError>> {

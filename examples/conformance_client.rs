@@ -8,6 +8,9 @@
 //! it in the environment. It tells the protocol's revision too, which nobody asks here: the library
 //! finds it out, as for any host. Exits with an error if anything went otherwise than it should.
 
+#[path = "conformance_client/authorization.rs"]
+mod authorization;
+
 use std::{
     env,
     error::Error,
@@ -44,6 +47,9 @@ async fn run() -> Outcome {
     let scenario = env::var("MCP_CONFORMANCE_SCENARIO")?;
     let runtime = Runtime::start().await;
     let outcome = async {
+        if let Some(scenario) = scenario.strip_prefix("auth/") {
+            return authorization::play(&runtime, &url, scenario).await;
+        }
         let session = open(&runtime, &url).await?;
         let outcome = play(&scenario, &session).await;
         session.close().await;
@@ -116,9 +122,6 @@ async fn play(scenario: &str, session: &Session) -> Outcome {
             let text = call(session, "test_client_elicitation_defaults", json!({})).await?;
             expect(text.split(':').next().unwrap_or_default(), "Elicitation completed")
         }
-        _ if scenario.starts_with("auth/") => {
-            expect(&call(session, "test-tool", json!({})).await?, "test")
-        }
         _ => Err(format!("nothing is known of the scenario {scenario}").into()),
     }
 }
@@ -177,9 +180,14 @@ async fn skill(session: &Session) -> Outcome<Skill> {
     skills.into_iter().next().ok_or_else(|| "no skill".into())
 }
 
+/// What the suite gives a scenario to go by.
+fn context() -> Outcome<Value> {
+    Ok(serde_json::from_str(&env::var("MCP_CONFORMANCE_CONTEXT")?)?)
+}
+
 /// Makes the calls that the scenario gives.
 async fn call_as_told(session: &Session) -> Outcome {
-    let context: Value = serde_json::from_str(&env::var("MCP_CONFORMANCE_CONTEXT")?)?;
+    let context = context()?;
     let calls = context["toolCalls"].as_array().ok_or("no tool calls in the context")?;
     for told in calls {
         let tool = told["name"].as_str().ok_or("a tool call without a name")?;

@@ -1,6 +1,6 @@
 //! The arguments of a call.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
@@ -16,6 +16,8 @@ pub struct Arguments(Content);
 #[derive(Debug, Clone)]
 enum Content {
     Object(Map<String, Value>),
+    /// An object that more than one attempt may want.
+    Kept(Arc<Map<String, Value>>),
     Raw(Box<RawValue>),
     Shared(Arc<RawValue>),
     Unfit(String),
@@ -30,6 +32,39 @@ impl Arguments {
         }
     }
 
+    /// Them as a JSON value; `null` where they are none.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        match &self.0 {
+            Content::Object(object) => Value::Object(object.clone()),
+            Content::Kept(object) => Value::Object((**object).clone()),
+            Content::Raw(raw) => serde_json::from_str(raw.get()).unwrap_or_default(),
+            Content::Shared(raw) => serde_json::from_str(raw.get()).unwrap_or_default(),
+            Content::Unfit(_) => Value::Null,
+        }
+    }
+
+    /// Them as raw JSON.
+    pub(crate) fn to_raw(&self) -> serde_json::Result<Cow<'_, RawValue>> {
+        let written = |object| serde_json::value::to_raw_value(object).map(Cow::Owned);
+        match &self.0 {
+            Content::Object(object) => written(object),
+            Content::Kept(object) => written(object),
+            Content::Raw(raw) => Ok(Cow::Borrowed(raw)),
+            Content::Shared(raw) => Ok(Cow::Borrowed(raw)),
+            Content::Unfit(_) => written(&Map::new()),
+        }
+    }
+
+    /// The same, in a form of which a clone costs nothing.
+    pub(crate) fn shared(self) -> Self {
+        Self(match self.0 {
+            Content::Object(object) => Content::Kept(Arc::new(object)),
+            Content::Raw(raw) => Content::Shared(raw.into()),
+            kept @ (Content::Kept(_) | Content::Shared(_) | Content::Unfit(_)) => kept,
+        })
+    }
+
     /// What they are instead of an object, if they are none.
     pub(crate) fn unfit(&self) -> Option<&str> {
         if let Content::Unfit(found) = &self.0 { Some(found) } else { None }
@@ -37,7 +72,7 @@ impl Arguments {
 
     /// The JSON they are, where that is large, shared, and can go out as it is: it need not be
     /// copied.
-    pub(crate) fn shared(&self) -> Option<&Arc<RawValue>> {
+    pub(crate) fn as_shared(&self) -> Option<&Arc<RawValue>> {
         const LARGE: usize = 64 << 10;
         let Content::Shared(raw) = &self.0 else { return None };
         let text = raw.get().as_bytes();
@@ -51,26 +86,18 @@ impl Arguments {
         ENVELOPE
             + match &self.0 {
                 Content::Object(object) => object.values().map(longest).sum(),
+                Content::Kept(object) => object.values().map(longest).sum(),
                 Content::Raw(raw) => raw.get().len(),
                 Content::Shared(raw) => raw.get().len(),
                 Content::Unfit(_) => 0,
             }
     }
 
-    /// The arguments as a value; null where they are unfit.
-    pub(crate) fn to_value(&self) -> Value {
-        match &self.0 {
-            Content::Object(object) => Value::Object(object.clone()),
-            Content::Raw(raw) => serde_json::from_str(raw.get()).unwrap_or_default(),
-            Content::Shared(raw) => serde_json::from_str(raw.get()).unwrap_or_default(),
-            Content::Unfit(_) => Value::Null,
-        }
-    }
-
     /// Writes them as they go into a request.
     pub(crate) fn write(&self, frame: &mut Vec<u8>) -> serde_json::Result<()> {
         match &self.0 {
             Content::Object(object) => serde_json::to_writer(frame, object)?,
+            Content::Kept(object) => serde_json::to_writer(frame, &**object)?,
             Content::Raw(raw) => write_raw(raw, frame),
             Content::Shared(raw) => write_raw(raw, frame),
             Content::Unfit(_) => return Ok(()),

@@ -1,10 +1,12 @@
 //! What a session's servers offer: one immutable version at a time.
 
+mod annotations;
 mod board;
 mod mirror;
 mod naming;
 mod tool;
 
+pub use annotations::Annotations;
 pub(crate) use board::Board;
 pub(crate) use tool::Listing;
 pub use tool::Tool;
@@ -12,6 +14,8 @@ pub use tool::Tool;
 use std::{fmt, sync::Arc};
 
 use rustc_hash::FxHashMap;
+
+use crate::toolset::ToolSet;
 
 /// One version of what a session's servers offer together.
 ///
@@ -78,6 +82,12 @@ impl Catalog {
     #[must_use]
     pub fn faults(&self) -> &[CatalogFault] {
         &self.faults
+    }
+
+    /// All tools, as a set to choose from.
+    #[must_use]
+    pub fn toolset(&self) -> ToolSet {
+        self.tools.iter().cloned().collect()
     }
 
     pub(crate) fn route(&self, id: &str) -> Option<&Route> {

@@ -4,8 +4,10 @@
 pub(crate) mod about;
 pub(crate) mod actor;
 mod ask;
+mod cache;
 pub(crate) mod call;
 mod epoch;
+mod guard;
 mod handshake;
 mod host_requests;
 mod inbound;
@@ -14,9 +16,10 @@ pub(crate) mod kept;
 mod lifecycle;
 pub(crate) mod link;
 mod listeners;
-mod listing;
+pub(crate) mod listing;
 pub(crate) mod logs;
 mod outbox;
+mod per_call;
 #[cfg(feature = "http")]
 mod remote;
 pub(crate) mod requests;
@@ -24,10 +27,12 @@ mod resume;
 mod rounds;
 pub(crate) mod subscriptions;
 pub(crate) mod tasks;
+pub(crate) mod terms;
+pub(crate) mod wake;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwapOption;
@@ -35,26 +40,32 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-#[cfg(feature = "http")]
-use crate::transport::http::clients::Clients;
 use crate::{
+    approval::Approval,
     catalog::Board,
     census::Census,
     event::{Event, Feed, Notification},
     host::{Host, HostCapabilities, LogLevel, Root},
+    layer::{self, CallService},
     policy::CallOptions,
     scope::Scope,
-    spec::ServerSpec,
-    status::{Phase, Status},
+    secret::Secrets,
+    spec::{Opening, ServerSpec},
+    status::{BreakerState, Phase, Status},
     trace::Tracer,
     transport::stderr::StderrTail,
     wire,
 };
+#[cfg(feature = "http")]
+use crate::{auth::Authority, transport::http::clients::Clients};
+use cache::Cache;
+use guard::Guard;
 use handshake::Era;
 use introduction::Introduction;
 use kept::Kept;
 use link::Link;
 use logs::LogBook;
+use per_call::PerCall;
 use subscriptions::Subscriptions;
 
 /// What the connection of one server publishes: calls and handles read it, and never ask an actor.
@@ -62,6 +73,7 @@ pub(crate) struct Connection {
     pub(crate) spec: ServerSpec,
     /// The place of its declaration in the session.
     pub(crate) place: usize,
+    /// What holds for its calls, where a tool or a call says nothing else.
     pub(crate) options: CallOptions,
     pub(crate) span: Span,
     pub(crate) scope: Arc<SessionScope>,
@@ -71,6 +83,9 @@ pub(crate) struct Connection {
     /// Fires once nothing of the latest epoch is left.
     gone: ArcSwapOption<CancellationToken>,
     pub(crate) notifications: Feed<Notification>,
+    /// Who we are to a server behind a URL.
+    #[cfg(feature = "http")]
+    pub(crate) authority: Option<Arc<Authority>>,
     stderr: ArcSwapOption<StderrTail>,
     noise: AtomicU64,
     violations: AtomicU64,
@@ -81,6 +96,13 @@ pub(crate) struct Connection {
     pub(crate) logs: LogBook,
     kept: Kept,
     mailbox: ArcSwapOption<Mailbox>,
+    /// Whether it was to be woken before it had an actor.
+    wake_early: AtomicBool,
+    guard: Guard,
+    cache: Cache,
+    per_call: PerCall,
+    /// The layers of the host around its calls, if there are any.
+    layers: Option<CallService>,
 }
 
 /// What all connections of a session share.
@@ -97,6 +119,10 @@ pub(crate) struct SessionScope {
     #[cfg(feature = "http")]
     pub(crate) clients: Arc<Clients>,
     pub(crate) span: Span,
+    /// The layers of the host around the calls of the session, if there are any.
+    pub(crate) layers: Option<CallService>,
+    pub(crate) approval: Option<Approval>,
+    pub(crate) secrets: Secrets,
 }
 
 impl std::fmt::Debug for SessionScope {
@@ -105,8 +131,16 @@ impl std::fmt::Debug for SessionScope {
     }
 }
 
-/// Asks a connection's actor, which stays nameless here, for a restart.
-struct Mailbox(Box<dyn Fn() + Send + Sync>);
+/// Asks a connection's actor, which stays nameless here.
+struct Mailbox(Box<dyn Fn(Ask) + Send + Sync>);
+
+/// What may be asked of it.
+#[derive(Debug, Clone, Copy)]
+enum Ask {
+    Restart,
+    /// To start if it is asleep.
+    Wake,
+}
 
 impl std::fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -128,23 +162,32 @@ impl Connection {
     pub(crate) fn new(
         spec: ServerSpec,
         place: usize,
-        options: CallOptions,
+        options: &CallOptions,
         scope: Arc<SessionScope>,
     ) -> Self {
+        let spec_breaker = spec.breaker.map(|_| BreakerState::Closed);
         let span = crate::telemetry::connection_span(&scope.span, &spec.name);
         let host = scope.host.as_ref();
         let mut offered = host.map(|host| host.capabilities()).unwrap_or_default();
         offered.roots |= !spec.roots.is_empty();
+        #[cfg(feature = "http")]
+        let authority = spec.transport.http().map(|http| Authority::new(http, &scope, &spec.name));
         Self {
-            options: spec.call_options.unwrap_or(options),
+            options: spec.call_options.over(options),
+            guard: Guard::new(&spec),
+            cache: Cache::new(spec.limits.max_cached),
+            per_call: PerCall::default(),
+            layers: layer::around(&spec.layers, CallService::innermost()),
             spec,
             place,
             span,
             scope,
             link: ArcSwapOption::empty(),
-            status: watch::Sender::new(Status::idle()),
+            status: watch::Sender::new(Status { breaker: spec_breaker, ..Status::idle() }),
             gone: ArcSwapOption::empty(),
             notifications: Feed::default(),
+            #[cfg(feature = "http")]
+            authority: authority.map(Arc::new),
             stderr: ArcSwapOption::empty(),
             noise: AtomicU64::new(0),
             violations: AtomicU64::new(0),
@@ -154,6 +197,7 @@ impl Connection {
             logs: LogBook::default(),
             kept: Kept::default(),
             mailbox: ArcSwapOption::empty(),
+            wake_early: AtomicBool::new(false),
         }
     }
 
@@ -164,6 +208,24 @@ impl Connection {
     /// The live link, if there is one, for the time of one look.
     pub(crate) fn live_link(&self) -> arc_swap::Guard<Option<Arc<Link>>> {
         self.link.load()
+    }
+
+    /// Whether anything stands between its calls and its link, whatever their options.
+    pub(crate) fn guards_calls(&self) -> bool {
+        self.guard.is_on()
+            || self.spec.opening == Opening::PerCall
+            || self.layers.is_some()
+            || self.scope.layers.is_some()
+            || self.scope.approval.is_some()
+    }
+
+    /// Whether it has never listed its tools because nobody has started it yet.
+    pub(crate) fn is_unlisted(&self) -> bool {
+        self.spec.opening != Opening::Eager && !self.scope.board.has_listed(self.place)
+    }
+
+    pub(crate) fn layers(&self) -> Option<&CallService> {
+        self.layers.as_ref()
     }
 
     pub(crate) fn status(&self) -> Status {

@@ -2,17 +2,24 @@
 //! nonsense ([`SpecError`]), why is it not up ([`ConnectError`]), why did that link end
 //! ([`DownReason`]), and why have I no result, and may I repeat ([`CallError`])?
 
+mod auth;
 mod call;
 mod connect;
 mod down;
 mod http;
+mod redact;
+mod secret;
 mod spec;
+mod typed;
 
+pub use auth::{AuthError, LoginReason};
 pub use call::{CallError, CallLimit, Delivery};
 pub use connect::{ConnectError, OpenError, RequiredFailure, ServerError, Stage};
 pub use down::{DownCause, DownReason};
 pub use http::HttpError;
+pub use secret::{SecretCause, SecretError};
 pub use spec::SpecError;
+pub use typed::TypedError;
 
 use std::fmt;
 

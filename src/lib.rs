@@ -5,7 +5,10 @@
 )]
 
 // What a host declares.
+#[cfg(feature = "http")]
+mod auth;
 mod policy;
+mod secret;
 mod spec;
 
 // What a host holds.
@@ -22,15 +25,23 @@ mod session;
 #[cfg(feature = "skills")]
 mod skill;
 
+// What a host puts around its calls.
+pub mod layer;
+
 // What a host reads.
+mod approval;
 mod arguments;
+mod canonical;
 mod catalog;
 mod census;
 mod error;
 mod event;
 mod output;
+mod pattern;
 mod received;
+mod redactor;
 mod status;
+mod toolset;
 mod trace;
 
 #[cfg(feature = "testing")]
@@ -39,6 +50,8 @@ pub mod testing;
 // What runs.
 mod connection;
 mod queue;
+#[cfg(feature = "validate")]
+mod schema;
 mod scope;
 mod session_actor;
 mod supervisor;
@@ -46,14 +59,25 @@ mod telemetry;
 mod transport;
 mod wire;
 
+pub use approval::{ApprovalRequest, Decision};
 pub use arguments::Arguments;
-pub use catalog::{Catalog, CatalogFault, Tool};
+#[cfg(feature = "http")]
+pub use auth::Auth;
+#[cfg(feature = "keyring")]
+pub use auth::KeyringTokenStore;
+#[cfg(feature = "oauth")]
+pub use auth::{
+    ClientCredentials, EnterpriseManaged, FileTokenStore, JwtBearer, Login, MemoryTokenStore,
+    OAuth, StoreFuture, StoreLock, TokenKey, TokenStore,
+};
+pub use catalog::{Annotations, Catalog, CatalogFault, Tool};
 pub use census::{LeakReport, ProcessRecord};
 pub use changes::{Change, Changes, Filtered, Topics, Windows};
 pub use connection::call::{Call, Detach, Detached, Task};
 pub use error::{
-    CallError, CallLimit, ConnectError, Delivery, DownCause, DownReason, HttpError, OpenError,
-    RequiredFailure, ServerError, SpecError, Stage,
+    AuthError, CallError, CallLimit, ConnectError, Delivery, DownCause, DownReason, HttpError,
+    LoginReason, OpenError, RequiredFailure, SecretCause, SecretError, ServerError, SpecError,
+    Stage, TypedError,
 };
 pub use event::{Event, Events, Notification, Notifications};
 pub use host::{
@@ -62,14 +86,22 @@ pub use host::{
 };
 pub use log::{LogMessage, Logs};
 pub use output::{Content, Output};
-pub use policy::{Backoff, CallOptions, Limits, RestartPolicy};
+#[cfg(feature = "validate")]
+pub use policy::SchemaCheck;
+pub use policy::{
+    Backoff, CachePolicy, CallOptions, CircuitBreaker, Limits, RateLimit, RestartPolicy,
+    RetryPolicy, WhenDown,
+};
 pub use progress::{Progress, ProgressReport};
 pub use prompt::Completion;
 pub use query::Query;
 pub use received::{Item, ListFault, Listed, Received};
+pub use redactor::{Redacting, Redactor};
 pub use resource::{Body, Contents, Part, Resource, Template, TemplateFault};
 pub use rmcp::model;
 pub use runtime::{Runtime, RuntimeBuilder};
+pub use secrecy::{self, SecretString};
+pub use secret::{ProvidedSecret, Secret, SecretProvider};
 pub use server::Server;
 pub use session::{Session, SessionBuilder};
 #[cfg(feature = "http")]
@@ -78,5 +110,6 @@ pub use spec::{HttpEra, HttpSse, Remote, Sse, Streamable, StreamableHttp};
 pub use skill::Skill;
 pub use transport::memory::{Memory, MemoryListener, MemoryStream};
 pub use spec::{ServerSpec, Stdio, Transport};
+pub use status::{BreakerState, Phase, Status, TransportKind};
+pub use toolset::{SavedTools, ToolSet};
 pub use trace::TraceContext;
-pub use status::{Phase, Status, TransportKind};

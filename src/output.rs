@@ -1,10 +1,12 @@
 //! What a tool answered: the raw result and its typed views.
 
+use std::borrow::Cow;
+
 use rmcp::model::ContentBlock;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 
-use crate::wire::RawResult;
+use crate::{redactor::Redactor, wire::RawResult};
 
 /// What a tool answered, exactly as its server wrote it.
 ///
@@ -43,6 +45,15 @@ impl Output {
 
     pub(crate) fn raw_result(&self) -> &RawResult {
         &self.raw
+    }
+
+    /// The same without secrets; nothing but that there was something, where JSON without them is none.
+    pub(crate) fn redacted(self, redactor: &Redactor) -> Self {
+        let Cow::Owned(redacted) = redactor.redact(self.raw()) else { return self };
+        let object =
+            redacted.starts_with('{') && serde_json::from_str::<&RawValue>(&redacted).is_ok();
+        let nothing = || r#"{"content":[{"type":"text","text":"[redacted]"}]}"#.to_owned();
+        Self { raw: RawResult::of(if object { redacted } else { nothing() }) }
     }
 
     /// The result as JSON, to the byte.
@@ -100,6 +111,21 @@ impl Output {
     pub fn structured<T: DeserializeOwned>(&self) -> serde_json::Result<Option<T>> {
         let structured = self.head().and_then(|head| head.structured_content);
         structured.map(|raw| serde_json::from_str(raw.get())).transpose()
+    }
+
+    /// Its structured content, or its text: as JSON, or as it is where that does not fit.
+    pub(crate) fn typed<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        if let Some(structured) = self.structured()? {
+            return Ok(structured);
+        }
+        let text = self.text();
+        serde_json::from_str(&text)
+            .or_else(|error| serde_json::from_value(Value::from(text)).map_err(|_as_text| error))
+    }
+
+    /// How many bytes it takes, about.
+    pub(crate) fn size(&self) -> usize {
+        self.raw.size()
     }
 
     fn head(&self) -> Option<Head<'_>> {

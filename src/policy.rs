@@ -1,5 +1,22 @@
 //! Restart, backoff and limits: arithmetic on counts and durations, without a clock.
 
+mod breaker;
+mod cache;
+mod options;
+mod rate;
+mod retry;
+
+pub use breaker::CircuitBreaker;
+pub(crate) use breaker::{Admission, Breaker, BreakerPhase, Verdict};
+pub use cache::CachePolicy;
+pub(crate) use cache::Lifetime;
+#[cfg(feature = "validate")]
+pub use options::SchemaCheck;
+pub use options::{CallOptions, WhenDown};
+pub(crate) use rate::Account;
+pub use rate::RateLimit;
+pub use retry::RetryPolicy;
+
 use std::{collections::VecDeque, time::Duration};
 
 /// When a server is started again, how soon, and when to stop trying.
@@ -146,6 +163,12 @@ impl Intensity {
 pub struct Limits {
     /// Calls in flight; one more is refused as `overloaded`. Default 256.
     pub max_calls: usize,
+    /// Calls that are sent to the server at once; more wait for their turn, within their deadline,
+    /// and are then refused as `overloaded`. Default: as many as are in flight.
+    pub max_concurrent: Option<usize>,
+    /// Results that are kept by [`CachePolicy`], and the bytes that they and their arguments may take
+    /// together. Default 1,024, and 16 MiB.
+    pub max_cached: (usize, usize),
     /// Bytes of requests in flight; more are refused as `overloaded`. Default 64 MiB.
     pub max_call_bytes: usize,
     /// The largest message the server may send, in bytes; a larger one ends the link. Default
@@ -162,6 +185,20 @@ impl Limits {
     #[must_use]
     pub fn with_max_calls(mut self, calls: usize) -> Self {
         self.max_calls = calls;
+        self
+    }
+
+    /// Sets [`max_concurrent`](Self::max_concurrent).
+    #[must_use]
+    pub fn with_max_concurrent(mut self, calls: usize) -> Self {
+        self.max_concurrent = Some(calls);
+        self
+    }
+
+    /// Sets [`max_cached`](Self::max_cached).
+    #[must_use]
+    pub fn with_max_cached(mut self, results: usize, bytes: usize) -> Self {
+        self.max_cached = (results, bytes);
         self
     }
 
@@ -198,44 +235,13 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_calls: 256,
+            max_concurrent: None,
+            max_cached: (1024, 16 << 20),
             max_call_bytes: 64 << 20,
             max_frame: 64 << 20,
             max_pages: 256,
             max_tools: 16_384,
         }
-    }
-}
-
-/// The time limits of a call.
-///
-/// Both run from the first poll of the call, over queueing, writing and waiting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallOptions {
-    pub(crate) idle_timeout: Duration,
-    pub(crate) total_timeout: Duration,
-}
-
-impl CallOptions {
-    /// How long a call may go without an answer or progress. Default 60 s; `Duration::ZERO` means
-    /// no such limit.
-    #[must_use]
-    pub fn idle_timeout(mut self, limit: Duration) -> Self {
-        self.idle_timeout = limit;
-        self
-    }
-
-    /// How long a call may take however much progress it reports. Default 10 min;
-    /// `Duration::ZERO` means no such limit.
-    #[must_use]
-    pub fn total_timeout(mut self, limit: Duration) -> Self {
-        self.total_timeout = limit;
-        self
-    }
-}
-
-impl Default for CallOptions {
-    fn default() -> Self {
-        Self { idle_timeout: Duration::from_secs(60), total_timeout: Duration::from_secs(600) }
     }
 }
 

@@ -117,14 +117,15 @@ impl<T: 'static> Query<T> {
     }
 
     fn terms(&self) -> Terms {
-        let options = self.connection.as_ref().map(|connection| connection.options);
+        let options = self.connection.as_ref().map(|connection| connection.options.clone());
         let options = options.unwrap_or_default();
-        let limit = |own: Option<Duration>, inherited| {
-            Some(own.unwrap_or(inherited)).filter(|limit| !limit.is_zero())
+        let limit = |own: Option<Duration>, inherited| match own {
+            Some(limit) => Some(limit).filter(|limit| !limit.is_zero()),
+            None => inherited,
         };
         let timing = Timing {
-            idle: limit(self.idle_timeout, options.idle_timeout),
-            total: limit(self.total_timeout, options.total_timeout),
+            idle: limit(self.idle_timeout, options.idle()),
+            total: limit(self.total_timeout, options.total()),
         };
         Terms { clock: Clock::start(timing), fresh: self.fresh, stale: self.stale }
     }

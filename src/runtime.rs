@@ -1,5 +1,9 @@
 //! The root handle: one supervision tree.
 
+mod builder;
+
+pub use builder::RuntimeBuilder;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -17,18 +21,16 @@ use crate::transport::http::clients::Clients;
 use crate::{
     catalog::Board,
     census::{Census, LeakReport},
-    connection::{Connection, SessionScope, actor::bury},
+    connection::{Connection, SessionScope, actor::bury, listing},
     error::OpenError,
     event::Feed,
-    host::Host,
+    layer::{self, CallService},
     policy::CallOptions,
     scope::Scope,
-    session::{Session, SessionBuilder},
+    session::{Declared, Session, SessionBuilder},
     session_actor::{Arguments, SessionPort},
-    spec::ServerSpec,
     supervisor::SupervisorPort,
     telemetry,
-    trace::Tracer,
 };
 
 /// The root of a tree of supervised sessions. A cheap handle.
@@ -47,6 +49,8 @@ struct Inner {
     #[cfg(feature = "http")]
     clients: Arc<Clients>,
     span: Span,
+    /// What is said about all calls of the runtime.
+    options: CallOptions,
     numbers: AtomicU64,
     /// The sessions that have not ended yet; none is accepted once it is `None`.
     sessions: Arc<Mutex<Option<HashMap<u64, OpenSession>>>>,
@@ -68,28 +72,24 @@ impl OpenSession {
     }
 }
 
-/// What a runtime is started with.
-#[derive(Debug, Default)]
-#[must_use = "a runtime is started by `start`"]
-pub struct RuntimeBuilder {
-    #[cfg(feature = "http")]
-    allowed: Option<Vec<String>>,
-}
-
-impl RuntimeBuilder {
-    /// Limits the servers behind URLs to these origins, given as URLs such as `https://example.com`
-    /// (scheme, host and port count). All others are refused before their names are resolved. Without
-    /// this, any may be reached.
-    #[cfg(feature = "http")]
-    pub fn allowed_servers(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.allowed = Some(urls.into_iter().map(Into::into).collect());
-        self
+impl Runtime {
+    /// A runtime that is not as by default.
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::default()
     }
 
-    /// Starts the runtime.
-    pub async fn start(self) -> Runtime {
+    /// Starts a runtime on the tokio runtime that runs this.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    async fn start_with(builder: RuntimeBuilder) -> Self {
         #[cfg(feature = "http")]
-        let clients = self.allowed.map_or_else(Clients::default, |urls| Clients::limited_to(&urls));
+        let clients = Clients::new(builder.allowed);
         let census = Arc::new(Census::default());
         let span = telemetry::runtime_span();
         let supervisor = SupervisorPort::spawn(Arc::clone(&census), span.clone())
@@ -101,27 +101,12 @@ impl RuntimeBuilder {
             #[cfg(feature = "http")]
             clients: Arc::new(clients),
             span,
+            options: builder.options,
             numbers: AtomicU64::new(1),
             sessions: Arc::new(Mutex::new(Some(HashMap::new()))),
             undertakers: Scope::default(),
         };
-        Runtime { inner: Arc::new(inner) }
-    }
-}
-
-impl Runtime {
-    /// Starts a runtime on the tokio runtime that runs this.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime.
-    pub async fn start() -> Self {
-        Self::builder().start().await
-    }
-
-    /// A runtime that is not as by default.
-    pub fn builder() -> RuntimeBuilder {
-        RuntimeBuilder::default()
+        Self { inner: Arc::new(inner) }
     }
 
     /// Declares a session. The id is the host's own, for traces and reports; it need not be unique.
@@ -153,16 +138,12 @@ impl Runtime {
         self.inner.supervisor.stop();
         self.inner.supervisor.ended().await;
         #[cfg(feature = "http")]
-        self.inner.clients.close();
+        self.inner.clients.close().await;
     }
 
-    pub(crate) async fn open(
-        &self,
-        id: String,
-        servers: Vec<ServerSpec>,
-        options: CallOptions,
-        (host, tracer): (Option<Arc<dyn Host>>, Option<Tracer>),
-    ) -> Result<Session, OpenError> {
+    pub(crate) async fn open(&self, declared: Declared) -> Result<Session, OpenError> {
+        let Declared { id, servers, options, layers, approval, saved, secrets, known, asked } = declared;
+        let (host, tracer) = asked;
         let number = self.inner.numbers.fetch_add(1, Ordering::Relaxed);
         let scope = Arc::new(SessionScope {
             span: telemetry::session_span(&self.inner.span, &id),
@@ -173,15 +154,28 @@ impl Runtime {
             board: Board::default(),
             host,
             tracer,
+            layers: layer::around(&layers, CallService::of_servers()),
+            approval,
             #[cfg(feature = "http")]
             clients: Arc::clone(&self.inner.clients),
+            secrets,
         });
+        let options = options.over(&self.inner.options);
         let connect =
-            |(place, spec)| Arc::new(Connection::new(spec, place, options, Arc::clone(&scope)));
+            |(place, spec)| Arc::new(Connection::new(spec, place, &options, Arc::clone(&scope)));
         let connections: Vec<_> = servers.into_iter().enumerate().map(connect).collect();
+        if let Some(saved) = saved {
+            connections.iter().for_each(|connection| listing::put_up(connection, &saved));
+        }
         let arguments = Arguments { scope: Arc::clone(&scope), connections: connections.clone() };
         // A shutdown that comes in between waits for this, too.
         let _opening = self.inner.undertakers.tracker().token();
+        // Before anything starts that could tell them.
+        if let Err(error) = scope.resolve_all(&known).await {
+            scope.tasks.token().cancel();
+            scope.tasks.ended().await;
+            return Err(error.into());
+        }
         if self.inner.sessions.lock().is_none() {
             return Err(OpenError::RuntimeClosed);
         }

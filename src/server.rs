@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+#[cfg(feature = "oauth")]
+use crate::{auth::Login, error::AuthError};
 use crate::{
-    connection::{Connection, actor, call::Task},
-    error::ServerError,
+    connection::{Connection, actor, call::Task, wake},
+    error::{CallError, ServerError},
     event::Notifications,
-    status::{Phase, Status},
+    policy::WhenDown,
+    status::Status,
+    toolset::ToolSet,
 };
 
 /// One server of a session. A cheap handle: it names a server, not an incarnation of it.
@@ -74,34 +78,89 @@ impl Server {
         self.connection.watch()
     }
 
-    /// Waits until calls go through.
+    /// Waits until calls go through. A server that is asleep is started.
     ///
     /// # Errors
     ///
-    /// The latest cause, once the server is given up or its session has ended; `None` where there
+    /// The latest cause, once the server is given up, waits for a login, or its session has ended; `None` where there
     /// was no cause but the end of the session.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future has no effect.
     pub async fn ready(&self) -> Result<(), Option<ServerError>> {
-        let mut status = self.watch();
-        let decided =
-            |status: &Status| matches!(status.phase, Phase::Ready | Phase::Failed | Phase::Stopped);
-        match status.wait_for(decided).await {
-            Ok(status) if status.is_ready() => Ok(()),
-            Ok(status) => Err(status.last_error.clone()),
-            // The sender lives in the connection that this handle holds.
-            Err(_) => Err(self.status().last_error),
-        }
+        wake::ready(&self.connection).await
+    }
+
+    /// Its tools: at once if it has listed them in this session, or if the session was opened with
+    /// [saved tools](crate::SessionBuilder::saved_tools) of it; otherwise once it has, which starts
+    /// one that is asleep.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError::NotReady`] with the reason, once the server is given up;
+    /// [`CallError::SessionClosed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect but that a server that it started stays so.
+    pub async fn discover(&self) -> Result<ToolSet, CallError> {
+        wake::listed(&self.connection, WhenDown::Wait, None).await?;
+        Ok(self.listed())
+    }
+
+    /// Its tools, listed anew; for the catalog too. Starts a server that is asleep.
+    ///
+    /// # Errors
+    ///
+    /// As of [`discover`](Self::discover). A list that breaks off is a
+    /// [fault](crate::Catalog::faults) of the catalog, and no error here.
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`discover`](Self::discover).
+    pub async fn rediscover(&self) -> Result<ToolSet, CallError> {
+        wake::list_again(&self.connection).await?;
+        Ok(self.listed())
+    }
+
+    fn listed(&self) -> ToolSet {
+        let catalog = self.connection.scope.board.load();
+        catalog
+            .iter()
+            .filter(|tool| Arc::ptr_eq(tool.connection(), &self.connection))
+            .cloned()
+            .collect()
     }
 
     /// Stops the server and starts it again, from whatever phase, also after it was given up.
     /// Outstanding calls fail as `transport_down`. Returns at once; [`ready`](Self::ready) and
     /// [`watch`](Self::watch) tell how it goes; a server that is just starting may become Ready once
-    /// more before it is stopped. A closed session stays closed.
+    /// more before it is stopped. A closed session stays closed. Of a server that is opened
+    /// [`per_call`](crate::ServerSpec::per_call) there is nothing to restart.
     pub fn restart(&self) {
         actor::restart(&self.connection);
+    }
+
+    /// Begins a login, where the server is declared with [`Auth::oauth`](crate::Auth::oauth): the URL
+    /// that a person has to open. It is needed while the phase is
+    /// [`AuthRequired`](Phase::AuthRequired), and can be had at any time. Once it is finished the
+    /// connection goes on by itself; a server that is Ready stays so, with the new token.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::NoLogin`] without such a declaration; others if the authorization server cannot
+    /// be found, reached or trusted, or does not take the client.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future, or the login, gives it up.
+    #[cfg(feature = "oauth")]
+    pub async fn login(&self) -> Result<Login, Arc<AuthError>> {
+        let authority = self.connection.authority.as_ref();
+        let holder = authority.and_then(|authority| authority.holder());
+        let holder = holder.ok_or_else(|| Arc::new(AuthError::NoLogin))?;
+        Login::begin(Arc::clone(holder), Arc::clone(&self.connection)).await
     }
 
     /// The last lines that the current or latest process wrote on stderr, oldest first: at most

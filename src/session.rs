@@ -5,17 +5,22 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{
+    approval::{Approval, ApprovalRequest, Decision},
     arguments::Arguments,
     catalog::{Catalog, Tool},
     connection::{Connection, SessionScope, call::Call},
     error::{OpenError, RequiredFailure},
     event::Events,
     host::Host,
+    layer::{CallLayer, CallLike, CallService},
     policy::CallOptions,
+    redactor::Redactor,
     runtime::{OpenSession, Runtime},
+    secret::{Provider, Secret, SecretProvider, Secrets},
     server::Server,
-    spec::{self, ServerSpec},
+    spec::{self, Opening, ServerSpec},
     status::{Phase, Status},
+    toolset::{SavedTools, ToolSet},
     trace::{TraceContext, Tracer},
 };
 
@@ -29,8 +34,12 @@ pub struct SessionBuilder {
     id: String,
     servers: Vec<ServerSpec>,
     options: CallOptions,
-    host: Option<Arc<dyn Host>>,
-    tracer: Option<Tracer>,
+    layers: Vec<CallLayer>,
+    approval: Option<Approval>,
+    saved: Option<SavedTools>,
+    secrets: Secrets,
+    known: Vec<Secret>,
+    asked: Asked,
 }
 
 impl SessionBuilder {
@@ -40,8 +49,12 @@ impl SessionBuilder {
             id,
             servers: Vec::new(),
             options: CallOptions::default(),
-            host: None,
-            tracer: None,
+            layers: Vec::new(),
+            approval: None,
+            saved: None,
+            secrets: Secrets::default(),
+            known: Vec::new(),
+            asked: Asked::default(),
         }
     }
 
@@ -57,7 +70,8 @@ impl SessionBuilder {
         self
     }
 
-    /// The time limits of calls, where a server has none of its own.
+    /// What holds for the calls of the session, where the runtime says otherwise or nothing. A server,
+    /// a tool or a call may say otherwise again.
     pub fn call_options(mut self, options: CallOptions) -> Self {
         self.options = options;
         self
@@ -66,7 +80,7 @@ impl SessionBuilder {
     /// Who answers what servers ask of the host. Without one, nobody does, and no server is told
     /// otherwise.
     pub fn host(mut self, host: impl Host) -> Self {
-        self.host = Some(Arc::new(host));
+        self.asked.0 = Some(Arc::new(host));
         self
     }
 
@@ -76,7 +90,65 @@ impl SessionBuilder {
         mut self,
         current: impl Fn() -> Option<TraceContext> + Send + Sync + 'static,
     ) -> Self {
-        self.tracer = Some(Tracer(Arc::new(current)));
+        self.asked.1 = Some(Tracer(Arc::new(current)));
+        self
+    }
+
+    /// Puts a layer of [tower](https://docs.rs/tower) around the calls of the session, inside of those
+    /// that are there already; see [`layer`](crate::layer).
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: tower_layer::Layer<CallService> + Send + Sync + 'static,
+        L::Service: CallLike,
+    {
+        self.layers.push(CallLayer::new(layer));
+        self
+    }
+
+    /// Asks this hook before each call is sent: it sees the tool, with its annotations, and the
+    /// arguments, and says whether the call may be made. It is asked once for a call, however often
+    /// that is tried, and takes its time out of the call's total timeout.
+    pub fn approval<H, F>(mut self, hook: H) -> Self
+    where
+        H: Fn(ApprovalRequest) -> F + Send + Sync + 'static,
+        F: Future<Output = Decision> + Send + 'static,
+    {
+        self.approval = Some(Approval::new(hook));
+        self
+    }
+
+    /// Puts tools into the catalog that servers of these names listed in an earlier session: those of
+    /// a server that is not started yet can be seen, and called, which starts it. Once it has listed
+    /// its tools itself, those count.
+    pub fn saved_tools(mut self, tools: SavedTools) -> Self {
+        self.saved = Some(tools);
+        self
+    }
+
+    /// Has these secrets redacted, besides those that are declared for servers: they are resolved
+    /// before anything starts.
+    pub fn secrets(mut self, secrets: impl IntoIterator<Item = Secret>) -> Self {
+        self.known.extend(secrets);
+        self
+    }
+
+    /// Where [`Secret::provider`] looks.
+    pub fn secret_provider(mut self, provider: impl SecretProvider) -> Self {
+        self.secrets.provider = Provider(Some(Arc::new(provider)));
+        self
+    }
+
+    /// Redacts results of tools, too. By default they reach the host as their servers wrote them.
+    pub fn redact_results(mut self) -> Self {
+        self.secrets.redact_results = true;
+        self
+    }
+
+    /// Refuses a call whose arguments hold a secret that was declared for another server, as
+    /// [`CallError::SecretOutOfScope`](crate::CallError::SecretOutOfScope). What is known is what
+    /// has been resolved by then: a secret of a server that was never started is not.
+    pub fn egress_scope(mut self) -> Self {
+        self.secrets.egress_scope = true;
         self
     }
 
@@ -89,6 +161,7 @@ impl SessionBuilder {
     /// [`OpenError::Spec`] with every fault of the declaration, before anything starts;
     /// [`OpenError::Required`] with the reasons of all required servers that were not Ready within
     /// their init timeout (restarts included), after everything was stopped again;
+    /// [`OpenError::Secret`] where one of [`secrets`](Self::secrets) cannot be had;
     /// [`OpenError::RuntimeClosed`].
     ///
     /// # Cancel safety
@@ -100,10 +173,9 @@ impl SessionBuilder {
             return Err(OpenError::Spec(faults));
         }
         let began = Instant::now();
-        let session = self
-            .runtime
-            .open(self.id, self.servers, self.options, (self.host, self.tracer))
-            .await?;
+        let Self { runtime, id, servers, options, layers, approval, saved, secrets, known, asked } = self;
+        let declared = Declared { id, servers, options, layers, approval, saved, secrets, known, asked };
+        let session = runtime.open(declared).await?;
         let failures = session.required_failures(began).await;
         if failures.is_empty() {
             return Ok(session);
@@ -121,6 +193,22 @@ impl std::fmt::Debug for SessionBuilder {
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
+}
+
+/// Who answers the questions of servers, and which trace a request is part of.
+pub(crate) type Asked = (Option<Arc<dyn Host>>, Option<Tracer>);
+
+/// What a session is opened with.
+pub(crate) struct Declared {
+    pub(crate) id: String,
+    pub(crate) servers: Vec<ServerSpec>,
+    pub(crate) options: CallOptions,
+    pub(crate) layers: Vec<CallLayer>,
+    pub(crate) approval: Option<Approval>,
+    pub(crate) saved: Option<SavedTools>,
+    pub(crate) secrets: Secrets,
+    pub(crate) known: Vec<Secret>,
+    pub(crate) asked: Asked,
 }
 
 /// An open session over the servers it declared. A cheap handle.
@@ -160,13 +248,26 @@ impl Session {
     /// Calls a tool by its id, such as `git.status`. The call is sent when it is first polled; see
     /// [`Call`] for its options, its errors and what dropping it does.
     pub fn call(&self, tool: impl AsRef<str>, arguments: impl Into<Arguments>) -> Call {
-        Call::by_id(&self.inner.scope, tool.as_ref(), arguments.into())
+        let Inner { scope, connections, .. } = &*self.inner;
+        Call::by_id(scope, connections, tool.as_ref(), arguments.into())
+    }
+
+    /// What replaces the session's secrets in a text: for the host's own logs.
+    #[must_use]
+    pub fn redactor(&self) -> Redactor {
+        self.inner.scope.secrets.redactor.clone()
     }
 
     /// The tools of all servers, as one immutable version.
     #[must_use]
     pub fn tools(&self) -> Arc<Catalog> {
         self.inner.scope.board.catalog()
+    }
+
+    /// The tools of all servers, as a set to choose from.
+    #[must_use]
+    pub fn toolset(&self) -> ToolSet {
+        self.inner.scope.board.load().toolset()
     }
 
     /// The tool of this id.
@@ -204,15 +305,18 @@ impl Session {
         Events::new(self.inner.scope.events.subscribe())
     }
 
-    /// Waits until every server is Ready or its first start has failed.
+    /// Waits until every server that starts with the session is Ready or its first start has failed.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future has no effect.
     pub async fn settled(&self) {
         for connection in &self.inner.connections {
+            let eager = connection.spec.opening == Opening::Eager;
             let begun = |status: &Status| {
-                status.epoch > 1 || !matches!(status.phase, Phase::Idle | Phase::Starting)
+                let first = status.epoch <= 1 && status.phase == Phase::Starting;
+                let unbegun = eager && status.epoch == 0 && status.phase == Phase::Idle;
+                !first && !unbegun
             };
             wait_for(connection.watch(), begun).await;
         }
@@ -236,7 +340,8 @@ impl Session {
         let mut failures = Vec::new();
         for connection in self.inner.connections.iter().filter(|one| one.spec.required) {
             let decided = |status: &Status| {
-                matches!(status.phase, Phase::Ready | Phase::Failed | Phase::Stopped)
+                let Status { phase, .. } = status;
+                matches!(phase, Phase::Ready | Phase::AuthRequired | Phase::Failed | Phase::Stopped)
             };
             let limit = connection.spec.init_timeout.saturating_add(REASON_GRACE);
             let left = limit.saturating_sub(began.elapsed());

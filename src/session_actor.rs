@@ -16,6 +16,7 @@ use crate::{
         },
     },
     policy::{Intensity, RestartPolicy},
+    spec::Opening,
     telemetry,
 };
 
@@ -177,11 +178,12 @@ impl ActorState {
         after_crash: bool,
     ) -> Result<(), SpawnErr> {
         let connection = Arc::clone(&self.connections[place]);
+        let eager = connection.spec.opening == Opening::Eager;
         let arguments = ConnectionArguments { connection, after_crash };
         // The child's pre_start does not wait, so neither does this.
         let (actor, _joined_by_supervision) =
             Actor::spawn_linked(None, ConnectionActor, arguments, myself.get_cell()).await?;
-        if !after_crash {
+        if !after_crash && eager {
             drop(actor.cast(ConnectionMessage::Start));
         }
         self.children.insert(actor.get_id(), Child { actor, place });
@@ -208,7 +210,8 @@ impl ActorState {
             self.finish_if_empty(myself);
             return Ok(());
         }
-        telemetry::actor_died(&self.connections[place].span, "connection", reason);
+        let reason = self.scope.secrets.redactor.redact(&reason.to_string()).into_owned();
+        telemetry::actor_died(&self.connections[place].span, "connection", &reason);
         self.scope.census.crashed();
         if self.crashes.admit(self.born.elapsed(), &self.budget) {
             self.start(myself, place, true).await?;

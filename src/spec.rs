@@ -14,10 +14,14 @@ use std::{
 
 use crate::{
     error::SpecError,
-    policy::{CallOptions, Limits, RestartPolicy},
+    layer::{CallLayer, CallLike, CallService},
+    policy::{CallOptions, CircuitBreaker, Limits, RateLimit, RestartPolicy},
+    secret::Secret,
     transport::memory::Memory,
 };
 
+#[cfg(feature = "oauth")]
+pub(crate) use http::is_loopback;
 #[cfg(feature = "http")]
 pub(crate) use http::{ClientSettings, Dialect, Http, Pin, origin};
 #[cfg(feature = "http")]
@@ -36,7 +40,15 @@ pub struct ServerSpec {
     pub(crate) init_timeout: Duration,
     pub(crate) restart: RestartPolicy,
     pub(crate) limits: Limits,
-    pub(crate) call_options: Option<CallOptions>,
+    pub(crate) call_options: CallOptions,
+    pub(crate) tool_options: Vec<(String, CallOptions)>,
+    pub(crate) trusts_annotations: bool,
+    pub(crate) tags: Vec<String>,
+    pub(crate) opening: Opening,
+    pub(crate) stop_when_idle: Option<Duration>,
+    pub(crate) breaker: Option<CircuitBreaker>,
+    pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) layers: Vec<CallLayer>,
     pub(crate) roots: Vec<String>,
 }
 
@@ -51,7 +63,15 @@ impl ServerSpec {
             init_timeout: Duration::from_secs(30),
             restart: RestartPolicy::default(),
             limits: Limits::default(),
-            call_options: None,
+            call_options: CallOptions::default(),
+            tool_options: Vec::new(),
+            trusts_annotations: false,
+            tags: Vec::new(),
+            opening: Opening::Eager,
+            stop_when_idle: None,
+            breaker: None,
+            rate_limit: None,
+            layers: Vec::new(),
             roots: Vec::new(),
         }
     }
@@ -88,9 +108,85 @@ impl ServerSpec {
         self
     }
 
-    /// The time limits of calls to this server, instead of the session's.
+    /// What holds for calls to this server, where the session says otherwise or nothing.
     pub fn call_options(mut self, options: CallOptions) -> Self {
-        self.call_options = Some(options);
+        self.call_options = options;
+        self
+    }
+
+    /// What holds for calls of its tools whose name, as the server knows it, fits this pattern (`*`
+    /// stands for any text), where the server's options say otherwise or nothing. Of several that
+    /// fit, the later goes before the earlier.
+    pub fn tool_options(mut self, pattern: impl Into<String>, options: CallOptions) -> Self {
+        self.tool_options.push((pattern.into(), options));
+        self
+    }
+
+    /// Believes what the server says of its tools (`readOnlyHint`, `idempotentHint`). Without this,
+    /// no call is repeated and no result is cached on the word of its annotations, for they are a
+    /// server's own claims (MCP 2026-07-28, server/tools).
+    pub fn trust_annotations(mut self) -> Self {
+        self.trusts_annotations = true;
+        self
+    }
+
+    /// Adds a tag to all its tools; see [`Tool::tags`](crate::Tool::tags).
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// Starts it when it is first used, and not with the session: until then it has no process and
+    /// no socket, and its catalog is empty unless the session was opened with
+    /// [saved tools](crate::SessionBuilder::saved_tools).
+    ///
+    /// A call of one of its tools, also by an id that it has not listed yet but that begins with its
+    /// prefix, [`Server::discover`](crate::Server::discover) and
+    /// [`Server::ready`](crate::Server::ready) start it; the call waits for it, within its total
+    /// timeout.
+    pub fn lazy(mut self) -> Self {
+        self.opening = Opening::Lazy;
+        self
+    }
+
+    /// Starts it for each call anew, and stops it after: nothing is left of it between calls. All of
+    /// it is held to the call's total timeout; an answer that has come is not lost if the stop takes
+    /// longer than that. Its tools are listed as those of a [`lazy`](Self::lazy) server.
+    pub fn per_call(mut self) -> Self {
+        self.opening = Opening::PerCall;
+        self
+    }
+
+    /// Stops its process when no call has been in flight for this long (up to a quarter longer). Its
+    /// tools stay in the catalog, and the next call starts it again, and waits for that. This is no
+    /// failure: nothing is counted, and no error stands in its status.
+    pub fn stop_when_idle(mut self, after: Duration) -> Self {
+        self.stop_when_idle = Some(after);
+        self
+    }
+
+    /// Leaves the server alone for a while when calls to it fail again and again. Off unless asked
+    /// for; [`CircuitBreaker::default`] opens after 5 failures, for 60 s.
+    pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
+        self.breaker = Some(breaker);
+        self
+    }
+
+    /// Limits how often the server is called. Off unless asked for; [`RateLimit::default`] is 60
+    /// calls a minute, 10 of them at once.
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(limit);
+        self
+    }
+
+    /// Puts a layer of [tower](https://docs.rs/tower) around the calls of this server, inside of those
+    /// that are there already and of the session's; see [`layer`](crate::layer).
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: tower_layer::Layer<CallService> + Send + Sync + 'static,
+        L::Service: CallLike,
+    {
+        self.layers.push(CallLayer::new(layer));
         self
     }
 
@@ -99,6 +195,12 @@ impl ServerSpec {
     pub fn root(mut self, uri: impl Into<String>) -> Self {
         self.roots.push(uri.into());
         self
+    }
+
+    /// Whether a call may find it asleep, and wakes it then.
+    pub(crate) fn sleeps(&self) -> bool {
+        self.opening == Opening::Lazy
+            || (self.opening == Opening::Eager && self.stop_when_idle.is_some())
     }
 
     /// What stands before the dot in the ids of its tools; empty for none.
@@ -126,6 +228,17 @@ impl ServerSpec {
         faults.extend(
             self.zeroes().into_iter().map(|what| SpecError::Zero { server: server(), what }),
         );
+        let contradictions = [
+            (self.required && self.opening != Opening::Eager, "required, and not started with it"),
+            (
+                self.opening == Opening::PerCall && self.stop_when_idle.is_some(),
+                "opened per call, and to be stopped when idle",
+            ),
+        ];
+        let contradictions = contradictions.into_iter().filter(|(holds, _)| *holds);
+        faults.extend(
+            contradictions.map(|(_, what)| SpecError::Contradiction { server: server(), what }),
+        );
         let backoff = &self.restart.backoff;
         if backoff.initial > backoff.max {
             let (initial, max) = (backoff.initial, backoff.max);
@@ -150,6 +263,14 @@ impl ServerSpec {
             ("max_frame", limits.max_frame == 0),
             ("max_pages", limits.max_pages == 0),
             ("max_tools", limits.max_tools == 0),
+            ("max_concurrent", limits.max_concurrent == Some(0)),
+            ("stop_when_idle", self.stop_when_idle.is_some_and(|after| after.is_zero())),
+            ("the threshold of the breaker", self.breaker.is_some_and(|one| one.threshold == 0)),
+            (
+                "the rate limit",
+                self.rate_limit.is_some_and(|one| one.calls == 0 || one.per.is_zero()),
+            ),
+            ("the burst of the rate limit", self.rate_limit.is_some_and(|one| one.burst == 0)),
         ]
         .into_iter()
         .filter_map(|(what, zero)| zero.then_some(what))
@@ -177,6 +298,17 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
+/// When a server is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// With the session.
+    Eager,
+    /// When it is first used.
+    Lazy,
+    /// For each call.
+    PerCall,
+}
+
 /// How a server is reached.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -196,6 +328,18 @@ pub enum Transport {
 impl From<Memory> for Transport {
     fn from(memory: Memory) -> Self {
         Self::Memory(memory)
+    }
+}
+
+#[cfg(feature = "http")]
+impl Transport {
+    /// What is declared of a server behind a URL.
+    pub(crate) fn http(&self) -> Option<&Http> {
+        match self {
+            Self::Stdio(_) | Self::Memory(_) => None,
+            Self::StreamableHttp(remote) => Some(&remote.http),
+            Self::HttpSse(remote) => Some(&remote.http),
+        }
     }
 }
 
@@ -274,6 +418,12 @@ impl Stdio {
         self
     }
 
+    /// Sets a variable of the child's environment to a secret, resolved at each start.
+    pub fn env_from(mut self, name: impl Into<OsString>, secret: Secret) -> Self {
+        self.env.push((name.into(), EnvValue::Secret(secret)));
+        self
+    }
+
     /// The working directory of the child. Default: the host's.
     pub fn cwd(mut self, path: impl AsRef<Path>) -> Self {
         self.cwd = Some(path.as_ref().to_owned());
@@ -327,14 +477,17 @@ pub(crate) enum EnvValue {
     Inherited,
     /// The declaration itself.
     Literal(OsString),
+    /// Wherever the secret is kept, at the moment of the start.
+    Secret(Secret),
 }
 
 impl fmt::Debug for EnvValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Inherited => "inherited",
-            Self::Literal(_) => "literal(…)",
-        })
+        match self {
+            Self::Inherited => f.write_str("inherited"),
+            Self::Literal(_) => f.write_str("literal(…)"),
+            Self::Secret(secret) => secret.fmt(f),
+        }
     }
 }
 

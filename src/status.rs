@@ -22,6 +22,8 @@ pub struct Status {
     pub pid: Option<u32>,
     /// The revision of MCP spoken on the link, once it is Ready.
     pub protocol_version: Option<String>,
+    /// Where its circuit breaker stands, if it has [one](crate::ServerSpec::circuit_breaker).
+    pub breaker: Option<BreakerState>,
     /// Why the latest start failed or the latest link ended; kept while it comes back.
     pub last_error: Option<ServerError>,
 }
@@ -36,6 +38,7 @@ impl Status {
             transport: None,
             pid: None,
             protocol_version: None,
+            breaker: None,
             last_error: None,
         }
     }
@@ -84,14 +87,22 @@ impl fmt::Display for TransportKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Declared, and not started yet.
+    /// Declared, and not started yet; or stopped because nobody used it. Of a server that is
+    /// [`lazy`](crate::ServerSpec::lazy), or that
+    /// [stops when idle](crate::ServerSpec::stop_when_idle), the next call starts it; of one that is
+    /// opened [`per_call`](crate::ServerSpec::per_call), this is the phase it stays in.
     Idle,
     /// Its process starts, shakes hands and lists its tools.
     Starting,
     /// Calls go through.
     Ready,
+    /// Nobody used it, and its process is being stopped; the next call starts it again.
+    GoingIdle,
     /// It was lost, and waits for its next start.
     BackingOff,
+    /// A person has to log in before it is started again: see
+    /// [`Server::login`](crate::Server::login).
+    AuthRequired,
     /// Given up: by its restart policy, or after a permanent cause.
     /// [`Server::restart`](crate::Server::restart) tries again.
     Failed,
@@ -109,7 +120,9 @@ impl Phase {
             Self::Idle => "idle",
             Self::Starting => "starting",
             Self::Ready => "ready",
+            Self::GoingIdle => "going_idle",
             Self::BackingOff => "backing_off",
+            Self::AuthRequired => "auth_required",
             Self::Failed => "failed",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
@@ -121,4 +134,19 @@ impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
+}
+
+/// Where a circuit breaker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BreakerState {
+    /// Calls go through.
+    Closed,
+    /// Calls fail at once; from this time on, one may try.
+    Open {
+        /// When that is.
+        until: SystemTime,
+    },
+    /// One call tries whether the server works again; the others fail at once.
+    HalfOpen,
 }

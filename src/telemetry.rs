@@ -8,22 +8,28 @@
 //! | span, INFO, in `connection` | `link` | `epoch`, `network.transport`, `mcp.protocol.version` |
 //! | span, DEBUG, in the caller's span, follows from `link` | `call` | `mcp.method.name`, `gen_ai.operation.name`, `gen_ai.tool.name`, `jsonrpc.request.id`, `outcome`, `delivery`, `error.type` |
 //! | event, INFO or WARN, target `callboard::status` | `status changed` | `from`, `to`, `reason`, `epoch`, `pending`, `restarts` |
+//! | event, INFO or WARN, target `callboard::status` | `breaker moved` | `to` |
 //! | event, DEBUG, target `callboard::call` | `call ended` | `outcome`, or `kind` and `delivery` |
+//! | event, DEBUG, target `callboard::call` | `call tried again` | `tool`, `retry`, `kind`, `delivery`, `pause` |
+//! | event, WARN, target `callboard::call` | `schema mismatch` | `tool`, `what`, `faults` |
 //! | event, DEBUG, target `callboard::stderr` | `server stderr` | `line`, `suppressed` |
 //! | event, WARN or DEBUG, target `callboard::wire` | `noise on stdout`, `stray answer`, `question refused`, `question on modern link`, `certificates are not verified` | `count`, `bytes`, `method` |
 //! | event, WARN, target `callboard::catalog` | `catalog fault` | `fault` |
 //! | event, ERROR, target `callboard::bug` | `actor died` | `actor`, `error` |
 //!
-//! Names follow OpenTelemetry's conventions for MCP where those exist. Arguments, results, headers
+//! Texts of servers come redacted. Names follow OpenTelemetry's conventions for MCP where those exist. Arguments, results, headers
 //! and environment values stand in none of them.
+
+use std::time::Duration;
 
 use tracing::{Level, Span, debug, error, info, warn};
 
 use crate::{
     error::{CallError, ServerError, headline},
     output::Output,
+    redactor::Redactor,
     spec::Transport,
-    status::{Phase, Status},
+    status::{BreakerState, Phase, Status},
 };
 
 const STATUS: &str = "callboard::status";
@@ -65,12 +71,12 @@ pub(crate) fn link_is_open(link: &Span, version: &str) {
 }
 
 /// A call's span: a child of the caller's, and a consequence of the link it goes over.
-pub(crate) fn call_span(link: &Span, tool: &str, id: u64) -> Span {
+pub(crate) fn call_span(link: &Span, (tool, redactor): (&str, &Redactor), id: u64) -> Span {
     let span = tracing::debug_span!(
         "call",
         mcp.method.name = "tools/call",
         gen_ai.operation.name = "execute_tool",
-        gen_ai.tool.name = tool,
+        gen_ai.tool.name = &*redactor.redact(tool),
         jsonrpc.request.id = id,
         outcome = tracing::field::Empty,
         delivery = tracing::field::Empty,
@@ -127,6 +133,35 @@ pub(crate) fn call_ended(span: &Span, outcome: Result<&Output, &CallError>) {
             debug!(target: CALL, parent: span, kind, delivery, "call ended");
         }
     }
+}
+
+/// Something does not fit its schema; how many faults, and not which, for they say what was sent.
+#[cfg(feature = "validate")]
+pub(crate) fn schema_mismatch(tool: &str, what: &str, faults: usize) {
+    warn!(target: CALL, tool, what, faults, "schema mismatch");
+}
+
+/// A server's circuit breaker opened, lets a call try, or closed again.
+pub(crate) fn breaker_moved(span: &Span, state: Option<BreakerState>) {
+    match state {
+        Some(BreakerState::Open { .. }) => {
+            warn!(target: STATUS, parent: span, to = "open", "breaker moved");
+        }
+        Some(BreakerState::HalfOpen) => {
+            info!(target: STATUS, parent: span, to = "half_open", "breaker moved");
+        }
+        Some(BreakerState::Closed) => {
+            info!(target: STATUS, parent: span, to = "closed", "breaker moved");
+        }
+        None => {}
+    }
+}
+
+/// A call is tried again after a pause.
+pub(crate) fn call_is_tried_again(tool: &str, retry: u32, error: &CallError, pause: Duration) {
+    let (kind, delivery) = (error.kind(), tracing::field::debug(error.delivery()));
+    let pause = tracing::field::debug(pause);
+    debug!(target: CALL, tool, retry, kind, delivery, pause, "call tried again");
 }
 
 /// `error` is what this change came of, and not what an earlier one did.

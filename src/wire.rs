@@ -166,6 +166,11 @@ pub(crate) struct RawResult {
 }
 
 impl RawResult {
+    pub(crate) fn of(result: String) -> Self {
+        let range = 0..result.len();
+        Self { frame: result, range }
+    }
+
     /// The result as JSON, exactly as the server wrote it.
     pub(crate) fn get(&self) -> &str {
         &self.frame[self.range.clone()]
@@ -177,6 +182,11 @@ impl RawResult {
         let range = start..start.checked_add(part.len())?;
         let within = self.range.start <= range.start && range.end <= self.range.end;
         within.then(|| Self { frame: self.frame.clone(), range })
+    }
+
+    /// How many bytes are held for it.
+    pub(crate) fn size(&self) -> usize {
+        self.frame.capacity()
     }
 }
 
@@ -225,10 +235,20 @@ pub(crate) fn open_answer(frame: Vec<u8>) -> Result<Answer, String> {
 pub(crate) struct Meta<'a> {
     /// Members that every request of the link carries; empty before MCP 2026-07-28.
     pub(crate) members: &'a str,
+    /// Members that the host adds.
+    pub(crate) added: &'a str,
     /// Whether to ask for progress, with the request's own id as the token.
     pub(crate) progress: bool,
     /// Members that say which trace the request is part of; empty where there is none.
     pub(crate) trace: &'a str,
+}
+
+impl Meta<'_> {
+    /// At least how many bytes it takes in a request.
+    pub(crate) fn size_hint(&self) -> usize {
+        const NAMES: usize = 64;
+        NAMES + self.members.len() + self.added.len()
+    }
 }
 
 /// Writes a request into an empty frame; `members` writes the members of its `params`, without the
@@ -247,7 +267,8 @@ pub(crate) fn request(
     frame.extend_from_slice(b"\",\"params\":{");
     let empty = frame.len();
     members(frame)?;
-    if !meta.members.is_empty() || meta.progress || !meta.trace.is_empty() {
+    let more = meta.progress || !meta.added.is_empty() || !meta.trace.is_empty();
+    if more || !meta.members.is_empty() {
         if frame.len() > empty {
             frame.push(b',');
         }
@@ -262,6 +283,10 @@ fn push_meta(frame: &mut Vec<u8>, digits: Range<usize>, meta: Meta<'_>) {
     frame.extend_from_slice(b"\"_meta\":{");
     let start = frame.len();
     frame.extend_from_slice(meta.members.as_bytes());
+    if !meta.added.is_empty() {
+        separate(frame, start);
+        frame.extend_from_slice(meta.added.as_bytes());
+    }
     if meta.progress {
         separate(frame, start);
         frame.extend_from_slice(b"\"progressToken\":");
@@ -425,8 +450,8 @@ mod tests {
             "{\"jsonrpc\":\"2.0\",\"id\":12,\"method\":\"tools/list\",\"params\":{}}\n"
         );
         assert_eq!(
-            write(Meta { members: "\"a\":1", progress: true, trace: "" }),
-            "{\"jsonrpc\":\"2.0\",\"id\":12,\"method\":\"tools/list\",\"params\":{\"_meta\":{\"a\":1,\"progressToken\":12}}}\n"
+            write(Meta { members: "\"a\":1", added: "\"b\":2", progress: true, trace: "" }),
+            "{\"jsonrpc\":\"2.0\",\"id\":12,\"method\":\"tools/list\",\"params\":{\"_meta\":{\"a\":1,\"b\":2,\"progressToken\":12}}}\n"
         );
         let raw = RawValue::from_string("\"q-1\"".to_owned()).unwrap();
         let refused = answer(&raw, Err::<&(), _>((-32601, "no \"x\"")));

@@ -64,6 +64,13 @@ fn actors_are_named_only_where_they_are_run() {
 }
 
 #[test]
+fn crates_for_one_thing_are_named_where_it_is_done() {
+    only_in("tower_", &["layer/service.rs", "session.rs", "spec.rs", "transport/http/connect.rs"]);
+    only_in("jsonschema::", &["schema.rs"]);
+    only_in("lru::", &["connection/cache.rs"]);
+}
+
+#[test]
 fn envelopes_are_written_and_read_in_one_file() {
     only_in("jsonrpc\"", &["wire.rs"]);
     only_in("jsonrpc\\\"", &["wire.rs"]);
@@ -86,7 +93,7 @@ fn a_status_is_changed_in_one_file() {
 #[test]
 fn what_decides_has_neither_clock_nor_io() {
     for source in sources() {
-        if ["connection/lifecycle.rs", "policy.rs"].contains(&source.path.as_str()) {
+        if source.path == "connection/lifecycle.rs" || source.path.starts_with("policy") {
             for text in ["tokio", "ractor", "Instant", "SystemTime", "std::io", "std::fs", "async "]
             {
                 assert!(!source.has(text), "{text} in {}", source.path);
@@ -100,7 +107,6 @@ fn every_task_has_an_owner_and_every_queue_a_bound() {
     for text in [
         "tokio::spawn(",
         "task::spawn(",
-        "spawn_blocking(",
         "thread::spawn(",
         "unbounded_channel",
         "mem::forget",
@@ -108,6 +114,8 @@ fn every_task_has_an_owner_and_every_queue_a_bound() {
     ] {
         only_in(text, &[]);
     }
+    // A keyring makes whoever asks it wait; the task is awaited where it is made.
+    only_in("spawn_blocking(", &["auth/store/keyring.rs"]);
 }
 
 #[test]
@@ -130,10 +138,22 @@ fn nothing_prints_and_nothing_touches_what_belongs_to_the_host() {
 }
 
 #[test]
-fn the_environment_and_the_files_are_read_only_where_a_child_starts_or_is_watched() {
+fn the_environment_and_the_files_are_read_only_where_a_spec_says_so_or_a_child_is_watched() {
     only_in("env::var", &["transport/environment.rs"]);
-    only_in("fs::", &["transport/process_table.rs"]);
-    only_in("File::", &[]);
+    let (secret, tokens) = ("secret/resolve.rs", "auth/store/file.rs");
+    only_in("fs::", &["transport/process_table.rs", secret, tokens]);
+    only_in("File::", &[secret, tokens]);
+}
+
+#[test]
+fn a_secret_is_looked_at_only_where_it_is_shown_or_looked_for() {
+    for path in holding("expose_secret") {
+        let shown = path.starts_with("transport/") || path.starts_with("auth/");
+        assert!(shown || path == "redactor.rs", "{path}");
+    }
+    for text in ["impl fmt::Display for Secret ", "impl Serialize for Secret "] {
+        only_in(text, &[]);
+    }
 }
 
 #[test]

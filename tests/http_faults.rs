@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use callboard::{CallError, Delivery, HttpError, Session};
 use http_server::{
     End, HttpServer, Request, Step, answer, chunk, end_of_events, event, events, json, lines,
-    redirect, refusal, status, whole,
+    refusal, status, whole,
 };
 use remote::{LONG, ended, hold, is_unharmed, open, remote};
 use serde_json::{Value, json as object};
@@ -321,92 +321,6 @@ fn a_stream_that_goes_on_behind_its_answer_is_let_go() {
             });
             assert_eq!(ended(session.call("a.echo", ())).await.unwrap().text(), "it");
             eventually(LONG, "the flood is closed", || open() == 0).await;
-        })
-        .await;
-    });
-}
-
-/// Safety: nothing of ours goes to where a redirect leads elsewhere.
-#[test]
-fn a_redirect_elsewhere_is_refused_and_gets_nothing() {
-    world::run(async |world| {
-        let other = HttpServer::modern();
-        each(&world, async |server, session| {
-            let (here, there) = (server.port(), other.port());
-            for to in [
-                other.url(),
-                format!("//127.0.0.1:{there}/mcp"),
-                format!("http://localhost:{here}/mcp"),
-                format!("https://127.0.0.1:{here}/mcp"),
-                format!("http://127.0.0.1:{here}@127.0.0.1:{there}/mcp"),
-            ] {
-                for code in [301, 302, 303] {
-                    let location = to.clone();
-                    let error = fails(server, session, move |_| redirect(code, &location)).await;
-                    assert_eq!(error.kind(), "http_status", "{code} {to}: {error:?}");
-                }
-                for code in [307, 308] {
-                    let location = to.clone();
-                    let error = fails(server, session, move |_| redirect(code, &location)).await;
-                    let cause = remote::http_error(&error);
-                    assert!(
-                        matches!(*cause, HttpError::Redirected { .. }),
-                        "{code} {to}: {cause:?}"
-                    );
-                }
-            }
-        })
-        .await;
-        assert_eq!(other.connections(), (0, 0));
-    });
-}
-
-#[test]
-fn a_redirect_on_the_same_origin_is_followed_with_everything() {
-    world::run(async |world| {
-        each(&world, async |server, session| {
-            for code in [307, 308] {
-                server.on_first(1, "tools/call echo", move |_| redirect(code, "/moved"));
-                server.on_first(0, "tools/call echo", |_| Vec::new());
-                let output = ended(session.call("a.echo", object!({ "text": "x" }))).await.unwrap();
-                assert_eq!(output.text(), "x");
-                let last = server.seen("tools/call echo").pop().unwrap();
-                assert_eq!((last.request.verb.as_str(), &*last.request.path), ("POST", "/moved"));
-            }
-        })
-        .await;
-    });
-}
-
-#[test]
-fn a_redirect_in_a_circle_ends() {
-    world::run(async |world| {
-        each(&world, async |server, session| {
-            server.on("tools/call echo", |_| redirect(307, "/mcp"));
-            let error = ended(session.call("a.echo", ())).await.unwrap_err();
-            let cause = remote::http_error(&error);
-            assert!(matches!(*cause, HttpError::Redirected { .. }), "{cause:?}");
-            assert!(server.count("tools/call echo") < 30);
-            for location in ["", "http://", "\u{1}", "/\u{e9}"] {
-                server.on_first(1, "tools/call echo", move |_| redirect(307, location));
-                drop(ended(session.call("a.echo", ())).await);
-            }
-        })
-        .await;
-    });
-}
-
-/// A POST that a redirect would turn into a GET is not sent as one.
-#[test]
-fn a_redirect_that_changes_the_request_is_not_followed() {
-    world::run(async |world| {
-        each(&world, async |server, session| {
-            let before = server.count("GET");
-            for code in [301, 302, 303] {
-                let error = fails(server, session, move |_| redirect(code, "/moved")).await;
-                assert_ne!(error.kind(), "timed_out", "{error:?}");
-            }
-            assert_eq!(server.count("GET"), before);
         })
         .await;
     });

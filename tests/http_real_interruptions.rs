@@ -82,6 +82,11 @@ fn a_call_that_is_given_up_ends_at_the_server() {
                 call.abort();
                 let what = format!("{library} lets go of a call over {transport}");
                 world::eventually(SOON, &what, || server.told("let go") == 1).await;
+                let limit = Duration::from_secs(1);
+                let call = hold(&session, &SDK).total_timeout(limit);
+                let call = under_way(&server, call, &SDK).await;
+                assert_eq!(call.await.unwrap().unwrap_err().kind(), "timed_out");
+                world::eventually(SOON, &what, || server.told("let go") == 2).await;
                 assert_eq!(add(&session, &SDK).await.unwrap(), "3");
                 assert_eq!(epoch(&session), 1);
                 session.close().await;
@@ -172,7 +177,7 @@ fn a_broken_connection_costs_the_calls_on_it() {
             assert_eq!(error.kind(), "transport_down", "{library}: {error}");
             assert_eq!(error.delivery(), Delivery::MaybeSent);
             answers_again(&session, &SDK).await;
-            assert_eq!(epoch(&session), 1, "{library}");
+            assert_eq!(epoch(&session), 1, "{library}: {:?}", session.servers()[0].status());
             session.close().await;
             relay.end().await;
         }
@@ -221,6 +226,19 @@ fn a_server_whose_place_another_takes_is_found_again() {
             let both = (first, python(&world, library, transport).await);
             let ended = exchange(&world, both, &SDK, path(transport)).await;
             assert_eq!(ended, epoch, "{library}, {transport}");
+        }
+    });
+}
+
+/// C1: what was found out about a server is found out again when it no longer holds.
+#[test]
+fn a_server_whose_place_one_of_another_era_takes_is_found_again() {
+    world::run(async |world| {
+        for (before, after) in [("sdk1", "sdk2"), ("sdk2", "sdk1")] {
+            let first = python(&world, before, "http").await;
+            let both = (first, python(&world, after, "http").await);
+            let ended = exchange(&world, both, &SDK, "/mcp").await;
+            assert_eq!(ended, 2, "{before}, then {after}");
         }
     });
 }

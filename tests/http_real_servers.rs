@@ -147,6 +147,24 @@ async fn over_sse(mut server: RealServer, world: &World, tools: &Tools, revision
     put_through(world, &mut server, StreamableHttp::new(&url), tools, found).await;
 }
 
+/// It asks for roots, in its own stream or in the answer to a call.
+#[test]
+fn server_everything_is_told_the_roots() {
+    world::run(async |world| {
+        for (transport, path) in [("streamableHttp", "/mcp"), ("sse", "/sse")] {
+            let server = everything(&world, transport).await;
+            let spec = ServerSpec::new("a", StreamableHttp::new(server.url(path)));
+            let session = world.open([spec.root("file:///srv/data")]).await;
+            // It is offered once the roots are known.
+            let offered = || session.tool("a.get-roots-list").is_some();
+            world::eventually(SOON, "it asks for the roots", offered).await;
+            let output = session.call("a.get-roots-list", ()).await.unwrap();
+            assert!(output.text().contains("file:///srv/data"), "{}", output.raw());
+            session.close().await;
+        }
+    });
+}
+
 #[test]
 fn server_everything_over_streamable_http() {
     world::run(async |world| {

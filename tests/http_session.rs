@@ -8,20 +8,13 @@ mod remote;
 #[path = "support/world.rs"]
 mod world;
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use callboard::{
-    CallError, ConnectError, Delivery, DownCause, HttpError, Notification, Phase, ServerError,
-    Session, Status,
+    CallError, ConnectError, Delivery, DownCause, HttpError, Phase, ServerError, Session, Status,
 };
-use http_server::{End, HttpServer, Request, Step, Style, event_with, json, status, tool};
-use remote::{LONG, ended, hold, impatient, is_unharmed, open, ready_in, remote};
+use http_server::{End, HttpServer, Request, Step, Style, json, status};
+use remote::{LONG, ended, hold, is_unharmed, open, ready_in, remote};
 use serde_json::json as object;
 use world::{await_status, eventually};
 
@@ -29,6 +22,12 @@ const STORM: usize = 100;
 
 async fn ready(session: &Session, epoch: u64) -> Status {
     await_status(&session.server("a").unwrap(), LONG, ready_in(epoch)).await
+}
+
+/// Waits until the server knows what the client knows already.
+async fn is_answered(server: &HttpServer, what: &str) {
+    let end = || server.only(what).end();
+    eventually(LONG, "it is answered", || end() == Some(End::Answered)).await;
 }
 
 fn not_found(_: &Request) -> Vec<Step> {
@@ -56,8 +55,8 @@ fn session_and_revision_stand_on_every_request_until_the_end() {
             assert_eq!(told.as_deref(), Some(revision));
             session.close().await;
             assert_eq!(server.count("initialize"), 1);
-            assert_eq!(server.only("notifications/initialized").end(), Some(End::Answered));
-            assert_eq!(server.only("DELETE").end(), Some(End::Answered));
+            is_answered(&server, "notifications/initialized").await;
+            is_answered(&server, "DELETE").await;
             for exchange in server.requests() {
                 let request = &exchange.request;
                 let opening = request.is("server/discover") || request.is("initialize");
@@ -178,185 +177,11 @@ fn a_session_that_cannot_be_deleted_ends_all_the_same() {
         server.configure(|settings| settings.delete = false);
         let session = open(&world, remote(&server)).await;
         session.close().await;
-        assert_eq!(server.only("DELETE").end(), Some(End::Answered));
+        is_answered(&server, "DELETE").await;
         server.on("DELETE", |_| vec![Step::Hold]);
         let session = open(&world, remote(&server)).await;
         tokio::time::timeout(LONG, session.close()).await.expect("it waits for the DELETE");
         assert_eq!(server.count("DELETE"), 2);
-    });
-}
-
-#[test]
-fn the_stream_is_open_before_the_first_call_and_brings_what_the_server_says() {
-    world::run(async |world| {
-        let server = HttpServer::session();
-        server.configure(|settings| settings.list_changed = true);
-        let session = open(&world, remote(&server)).await;
-        session.call("a.echo", ()).await.unwrap();
-        let order = |what: &str| {
-            server.requests().iter().position(|exchange| exchange.request.is(what)).unwrap()
-        };
-        assert!(order("GET") < order("tools/call"), "{:#?}", server.requests());
-        let mut notifications = session.server("a").unwrap().notifications();
-        let params = object!({ "level": "info", "data": "hello" });
-        let method = "notifications/message";
-        server.push(&object!({ "jsonrpc": "2.0", "method": method, "params": params }));
-        let Some(Notification::Message { params, .. }) = notifications.next().await else {
-            panic!("no notification");
-        };
-        assert!(params.unwrap().get().contains("hello"));
-        server.configure(|settings| settings.tools.push(tool("later", &object!({}))));
-        let method = "notifications/tools/list_changed";
-        server.push(&object!({ "jsonrpc": "2.0", "method": method }));
-        eventually(LONG, "the new tool is there", || session.tools().get("a.later").is_some())
-            .await;
-        server.push(&object!({ "jsonrpc": "2.0", "id": 99, "method": "ping" }));
-        eventually(LONG, "the ping is answered", || server.count("response") == 1).await;
-        assert_eq!(server.only("response").request.message["id"], 99);
-        is_unharmed(&session).await;
-    });
-}
-
-#[test]
-fn a_server_without_a_stream_does_without() {
-    world::run(async |world| {
-        let server = HttpServer::session();
-        server.configure(|settings| settings.get_stream = false);
-        let session = open(&world, remote(&server)).await;
-        is_unharmed(&session).await;
-        eventually(LONG, "it was asked for", || server.count("GET") > 0).await;
-        is_unharmed(&session).await;
-        assert!(server.count("GET") <= 1, "it said that there is none");
-    });
-}
-
-#[test]
-fn a_lost_stream_is_resumed_where_it_ended_and_when_the_server_says() {
-    const WAIT: Duration = Duration::from_millis(700);
-    for step in [|| Step::Reset, || Step::Close, || http_server::end_of_events()] {
-        world::run(async |world| {
-            let server = HttpServer::session();
-            let session = open(&world, remote(&server)).await;
-            eventually(LONG, "the stream is open", || server.streams() == 1).await;
-            let mut notifications = session.server("a").unwrap().notifications();
-            let message = object!({ "jsonrpc": "2.0", "method": "notifications/message" });
-            let fields = format!("id: 41\nretry: {}", WAIT.as_millis());
-            server.on_streams(|| event_with(&fields, &message));
-            notifications.next().await.unwrap();
-            let ended = std::time::SystemTime::now();
-            server.on_streams(step);
-            eventually(LONG, "it asks again", || server.count("GET") == 2).await;
-            let again = &server.seen("GET")[1];
-            assert_eq!(again.request.header("last-event-id"), Some("41"));
-            assert_eq!(server.seen("GET")[0].request.header("last-event-id"), None);
-            let waited = again.at.duration_since(ended).unwrap();
-            assert!(waited >= WAIT, "{waited:?}");
-            server.push(&message);
-            notifications.next().await.unwrap();
-            is_unharmed(&session).await;
-        });
-    }
-}
-
-#[test]
-fn a_stream_that_cannot_be_had_back_is_the_end_of_the_link() {
-    world::run(async |world| {
-        let server = HttpServer::session();
-        let session = open(&world, impatient(&server)).await;
-        eventually(LONG, "the stream is open", || server.streams() == 1).await;
-        let handle = session.server("a").unwrap();
-        let fails = Arc::new(AtomicBool::new(true));
-        let down = Arc::clone(&fails);
-        server.on("GET", move |_| match down.load(Ordering::SeqCst) {
-            true => status(503),
-            false => vec![Step::Proper],
-        });
-        let calls = hold(&session, &server, 2).await;
-        server.on_streams(|| Step::Reset);
-        let lost = await_status(&handle, LONG * 2, |status| !status.is_ready()).await;
-        fails.store(false, Ordering::SeqCst);
-        let Some(ServerError::Down(reason)) = &lost.last_error else { panic!("{lost:?}") };
-        assert!(matches!(reason.kind(), DownCause::Http(_)), "{reason:?}");
-        for call in calls {
-            let error = ended(async { call.await.unwrap() }).await.unwrap_err();
-            assert_eq!((error.kind(), error.delivery()), ("transport_down", Delivery::MaybeSent));
-        }
-        await_status(&handle, LONG, remote::ready_after(1)).await;
-        session.call("a.echo", ()).await.unwrap();
-    });
-}
-
-/// In 2025-11-25 a server may end the stream of a request at any time, if it has given it an id.
-#[test]
-fn the_answer_to_a_call_whose_stream_ended_early_is_fetched() {
-    for cut in [|| Step::Reset, || Step::Close, || http_server::end_of_events()] {
-        world::run(async |world| {
-            let server = HttpServer::session();
-            let asked = Arc::new(OnceLock::new());
-            let (asking, resumed) = (Arc::clone(&asked), AtomicUsize::new(0));
-            server.on("tools/call echo", move |request| {
-                asking.set(request.id().clone()).unwrap();
-                let first = http_server::chunk("id: e1\nretry: 10\ndata:\n\n");
-                vec![http_server::events(&[]), first, cut()]
-            });
-            server.on("GET", move |request| {
-                let Some(place) = request.header("last-event-id") else {
-                    return vec![Step::Proper];
-                };
-                // The stream that goes on breaks once too.
-                if resumed.fetch_add(1, Ordering::SeqCst) == 0 {
-                    return vec![http_server::events(&[]), cut()];
-                }
-                let result = object!({ "content": [{ "type": "text", "text": place }]});
-                let answer = object!({ "jsonrpc": "2.0", "id": asked.get(), "result": result });
-                let last = event_with("id: e2", &answer);
-                vec![http_server::events(&[]), last, http_server::end_of_events()]
-            });
-            let session = open(&world, remote(&server)).await;
-            assert_eq!(ended(session.call("a.echo", ())).await.unwrap().text(), "e1");
-            assert_eq!(server.count("tools/call echo"), 1, "it was not sent again");
-            is_unharmed(&session).await;
-        });
-    }
-}
-
-#[test]
-fn a_call_whose_stream_ended_without_an_id_is_lost_alone() {
-    world::run(async |world| {
-        let server = HttpServer::session();
-        server.on("tools/call echo", |_| {
-            vec![http_server::events(&[]), http_server::end_of_events()]
-        });
-        let session = open(&world, remote(&server)).await;
-        let others = hold(&session, &server, 3).await;
-        let error = ended(session.call("a.echo", ())).await.unwrap_err();
-        assert_eq!((error.kind(), error.delivery()), ("transport_down", Delivery::MaybeSent));
-        server.release();
-        for other in others {
-            other.await.unwrap().unwrap();
-        }
-        is_unharmed(&session).await;
-    });
-}
-
-#[test]
-fn a_call_that_cannot_be_resumed_is_lost_alone_and_soon() {
-    world::run(async |world| {
-        let server = HttpServer::session();
-        server.on("tools/call echo", |_| {
-            let first = http_server::chunk("id: e1\nretry: 10\ndata:\n\n");
-            vec![http_server::events(&[]), first, http_server::end_of_events()]
-        });
-        server.on("GET", |request| match request.header("last-event-id") {
-            None => vec![Step::Proper],
-            Some(_) => status(405),
-        });
-        let session = open(&world, impatient(&server)).await;
-        let error = ended(session.call("a.echo", ())).await.unwrap_err();
-        assert_eq!(error.delivery(), Delivery::MaybeSent, "{error:?}");
-        assert!(matches!(error.kind(), "transport_down" | "http_status"), "{error:?}");
-        is_unharmed(&session).await;
-        assert!(server.count("GET") < 10, "it asks without an end");
     });
 }
 
@@ -379,51 +204,6 @@ fn a_call_is_cancelled_by_a_notification() {
             server.release();
             is_unharmed(&session).await;
         }
-    });
-}
-
-/// C16: 2025-03-26 has batches.
-#[test]
-fn a_batch_of_messages_is_an_answer() {
-    world::run(async |world| {
-        let server = HttpServer::session();
-        server.configure(|settings| settings.revision = "2025-03-26");
-        server.on("tools/call echo", |request| {
-            let result = object!({ "content": [{ "type": "text", "text": "of a batch" }]});
-            let answer = http_server::answer(request, &result);
-            let other = object!({ "jsonrpc": "2.0", "method": "notifications/message" });
-            json(200, &object!([other, answer]))
-        });
-        let session = open(&world, remote(&server)).await;
-        let output = ended(session.call("a.echo", ())).await.unwrap();
-        assert_eq!(output.text(), "of a batch");
-        is_unharmed(&session).await;
-    });
-}
-
-#[test]
-fn progress_comes_with_the_answer_of_its_call() {
-    world::run(async |world| {
-        let server = HttpServer::session();
-        server.on("tools/call progress", |request| {
-            let token = &request.message["params"]["_meta"]["progressToken"];
-            let mut steps = vec![http_server::events(&[])];
-            for progress in 1..=6 {
-                let params = object!({ "progressToken": token, "progress": progress });
-                let method = "notifications/progress";
-                let told = object!({ "jsonrpc": "2.0", "method": method, "params": params });
-                steps.push(http_server::event(&told));
-                steps.push(Step::Pause(Duration::from_millis(200)));
-            }
-            let result = object!({ "content": [{ "type": "text", "text": "done" }]});
-            steps.push(http_server::event(&http_server::answer(request, &result)));
-            steps.push(http_server::end_of_events());
-            steps
-        });
-        let session = open(&world, remote(&server)).await;
-        let call = session.call("a.progress", ()).idle_timeout(Duration::from_millis(800));
-        assert_eq!(ended(call).await.unwrap().text(), "done");
-        is_unharmed(&session).await;
     });
 }
 
@@ -465,5 +245,144 @@ fn a_server_that_refuses_to_initialize_says_why() {
         assert_eq!(body, "under repair");
         server.behave();
         await_status(&handle, LONG, Status::is_ready).await;
+    });
+}
+
+/// An id is the server's own business; one that no header takes is none at all.
+#[test]
+fn odd_session_ids_are_echoed_to_the_byte() {
+    world::run(async |world| {
+        let long = "x".repeat(4000);
+        for id in ["!\"#$%&'()*+,-./:;<=>?@[]^_`{|}~", "a b", &long] {
+            let server = HttpServer::session();
+            server.configure(|settings| settings.sessions = false);
+            let told = id.to_owned();
+            server.on("initialize", move |request| {
+                let version = object!({ "name": "odd", "version": "1" });
+                let result = object!({
+                    "protocolVersion": "2025-11-25",
+                    "capabilities": { "tools": {} },
+                    "serverInfo": version,
+                });
+                let answer = http_server::answer(request, &result).to_string();
+                let headers = [("Content-Type", "application/json"), ("mcp-session-id", &*told)];
+                http_server::whole(200, &headers, answer)
+            });
+            let session = open(&world, remote(&server)).await;
+            is_unharmed(&session).await;
+            session.close().await;
+            for what in ["notifications/initialized", "tools/list", "tools/call", "GET", "DELETE"] {
+                assert_eq!(server.only(what).request.header("mcp-session-id"), Some(id), "{what}");
+            }
+        }
+    });
+}
+
+/// The answer to `initialize` alone gives a session.
+#[test]
+fn a_session_id_on_another_answer_changes_nothing() {
+    world::run(async |world| {
+        let server = HttpServer::session();
+        server.on("tools/call echo", |request| {
+            let result = object!({ "content": [] });
+            let answer = http_server::answer(request, &result).to_string();
+            let headers = [("Content-Type", "application/json"), ("Mcp-Session-Id", "evil")];
+            http_server::whole(200, &headers, answer)
+        });
+        let session = open(&world, remote(&server)).await;
+        session.call("a.echo", ()).await.unwrap();
+        is_unharmed(&session).await;
+        let last = server.only("tools/call counter");
+        assert_eq!(last.request.header("mcp-session-id"), Some("session-1"));
+    });
+}
+
+#[test]
+fn a_restart_by_hand_ends_the_session_of_before() {
+    world::run(async |world| {
+        let server = HttpServer::session();
+        let session = open(&world, remote(&server)).await;
+        let calls = hold(&session, &server, 2).await;
+        session.server("a").unwrap().restart();
+        for call in calls {
+            let error = ended(async { call.await.unwrap() }).await.unwrap_err();
+            let CallError::TransportDown { reason, .. } = &error else { panic!("{error:?}") };
+            assert!(matches!(reason.kind(), DownCause::Restarted), "{error:?}");
+        }
+        ready(&session, 2).await;
+        let ended = server.only("DELETE");
+        assert_eq!(ended.request.header("mcp-session-id"), Some("session-1"));
+        session.call("a.echo", ()).await.unwrap();
+        server.release();
+    });
+}
+
+/// A start that hangs at the server is no reason for a session to be slow to close.
+#[test]
+fn a_session_closes_while_its_server_hangs() {
+    world::run(async |world| {
+        for what in
+            ["server/discover", "initialize", "notifications/initialized", "tools/list", "GET"]
+        {
+            let server = HttpServer::session();
+            server.on(what, |_| vec![Step::Hold]);
+            let spec = remote(&server);
+            let session = world.runtime.session("s").server(spec).open().await.unwrap();
+            eventually(LONG, what, || server.held() > 0).await;
+            tokio::time::timeout(LONG / 3, session.close()).await.expect(what);
+            eventually(LONG, "it is let go", || server.held() == 0).await;
+        }
+    });
+}
+
+/// Two servers on one origin are two servers.
+#[test]
+fn one_lost_session_is_not_anothers() {
+    world::run(async |world| {
+        let server = HttpServer::session();
+        let specs = ["a", "b"]
+            .map(|name| remote::quick(name, callboard::StreamableHttp::new(server.url())));
+        let session = world.open(specs).await;
+        for name in ["a", "b"] {
+            await_status(&session.server(name).unwrap(), LONG, Status::is_ready).await;
+        }
+        let calls = hold(&session, &server, 3).await;
+        server.on_first(1, "tools/call echo", not_found);
+        let error = ended(session.call("b.echo", ())).await.unwrap_err();
+        assert!(is_session_loss(&error), "{error:?}");
+        await_status(&session.server("b").unwrap(), LONG, ready_in(2)).await;
+        server.release();
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        is_unharmed(&session).await;
+    });
+}
+
+/// Nobody is let in by asking again.
+#[test]
+fn a_server_that_lets_nobody_in_is_asked_once() {
+    world::run(async |world| {
+        for code in [401, 403] {
+            let server = HttpServer::modern();
+            let refused = move |_: &Request| {
+                http_server::whole(
+                    code,
+                    &[("WWW-Authenticate", "Bearer realm=\"x\"")],
+                    "who are you?",
+                )
+            };
+            server.on("server/discover", refused);
+            server.on("initialize", refused);
+            let session = world.open([remote(&server)]).await;
+            let handle = session.server("a").unwrap();
+            let failed = await_status(&handle, LONG, |status| status.phase == Phase::Failed).await;
+            assert_eq!(failed.epoch, 1);
+            let Some(ServerError::Connect(error)) = &failed.last_error else { panic!() };
+            let ConnectError::Http(cause) = &**error else { panic!("{error:?}") };
+            assert_eq!(cause.status(), Some(code));
+            let HttpError::Status { challenge, .. } = &**cause else { panic!("{cause:?}") };
+            assert_eq!(challenge.as_deref(), Some("Bearer realm=\"x\""));
+        }
     });
 }

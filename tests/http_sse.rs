@@ -259,3 +259,55 @@ fn a_call_is_cancelled_by_a_notification() {
         is_unharmed(&session).await;
     });
 }
+
+/// Check 14: what makes no sense on the stream costs the call that it was meant for, and no other.
+#[test]
+fn nonsense_on_the_stream_harms_nobody() {
+    world::run(async |world| {
+        let server = HttpServer::sse();
+        let session = open(&world, pinned(&server)).await;
+        eventually(LONG, "the stream is open", || server.streams() == 1).await;
+        let calls = hold(&session, &server, 3).await;
+        for nonsense in [
+            &b"data: hello\n\n"[..],
+            b"data: {\"jsonrpc\":\"2.0\",\"id\":\n\n",
+            b"data: {\"jsonrpc\":\"2.0\",\"id\":4711,\"result\":{}}\n\n",
+            b"data: {\"jsonrpc\":\"2.0\",\"id\":\"x\",\"error\":{\"code\":1,\"message\":\"\"}}\n\n",
+            b"data: []\n\n",
+            b"data: null\n\n",
+            b"event: surprise\ndata: {}\n\n",
+            b"event: endpoint\ndata:\n\n",
+            b"id\nretry\nretry: -7\n\n",
+            b"\n\n\n\r\r\r\n",
+            b"data: \xff\xfe\n\n",
+            b"\xff\xfe: x\n\n",
+        ] {
+            server.on_streams(|| chunk(nonsense));
+            is_unharmed(&session).await;
+        }
+        server.release();
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        is_unharmed(&session).await;
+    });
+}
+
+/// A flood of what nobody waits for takes neither the host's memory nor its calls.
+#[test]
+fn a_flood_of_notifications_is_survived() {
+    world::run(async |world| {
+        let server = HttpServer::sse();
+        let session = open(&world, pinned(&server)).await;
+        let method = "notifications/message";
+        let params = object!({ "level": "info", "data": "x".repeat(200) });
+        let told = object!({ "jsonrpc": "2.0", "method": method, "params": params });
+        let Step::Bytes(bytes) = http_server::event(&told) else { unreachable!() };
+        server.on_streams(|| Step::Repeat(bytes.clone(), 100_000));
+        assert_eq!(
+            ended(session.call("a.echo", object!({ "text": "x" }))).await.unwrap().text(),
+            "x"
+        );
+        is_unharmed(&session).await;
+    });
+}

@@ -42,7 +42,7 @@ pub(crate) fn compare(entrants: &[Entrant]) -> ExitCode {
 fn compare_at(entrants: &[Entrant], options: &Options, place: Placement) -> bool {
     let runtime = tokio::runtime::Runtime::new().expect("start the async runtime");
     let mut right = true;
-    for load in options.loads() {
+    for load in options.loads_of(&[1, 16, 256], &[100, 10_000, 1_000_000]) {
         let lanes = runtime.block_on(measure(entrants, options, load));
         report(&lanes, place, load);
         for lane in lanes {

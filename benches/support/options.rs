@@ -52,13 +52,17 @@ impl Options {
         [Placement::One, Placement::All].into_iter().filter(asked)
     }
 
-    /// Every size for every number of callers.
-    pub(crate) fn loads(&self) -> impl Iterator<Item = Load> {
+    /// Every size for every number of callers; these where the command line says nothing.
+    pub(crate) fn loads_of(
+        &self,
+        callers: &[usize],
+        sizes: &[usize],
+    ) -> impl Iterator<Item = Load> + use<> {
         let or =
             |given: &[usize], all: &[usize]| if given.is_empty() { all } else { given }.to_vec();
-        let sizes = or(&self.sizes, &[100, 10_000, 1_000_000]);
+        let sizes = or(&self.sizes, sizes);
         let span = Duration::from_millis(self.millis);
-        or(&self.callers, &[1, 16, 256]).into_iter().flat_map(move |callers| {
+        or(&self.callers, callers).into_iter().flat_map(move |callers| {
             let load = move |size| Load { callers, size, span };
             sizes.clone().into_iter().map(load)
         })

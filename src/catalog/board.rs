@@ -16,13 +16,22 @@ use crate::connection::Connection;
 pub(crate) struct Board {
     catalog: ArcSwap<Catalog>,
     /// One for each server, in the order of their declaration.
-    lists: Mutex<Vec<Posted>>,
+    lists: Mutex<Lists>,
+}
+
+#[derive(Debug, Default)]
+struct Lists {
+    posted: Vec<Posted>,
+    /// Nothing is put up any more.
+    closed: bool,
 }
 
 #[derive(Debug, Default, Clone)]
 struct Posted {
     tools: Vec<Tool>,
     faults: Vec<CatalogFault>,
+    /// Whether the server has listed them in this session.
+    listed: bool,
 }
 
 impl Board {
@@ -37,13 +46,23 @@ impl Board {
     }
 
     /// Puts up a server's list; returns the new catalog. A list that broke off does not replace
-    /// the tools of one that did not: it only adds its fault.
-    pub(crate) fn post(&self, connection: &Arc<Connection>, listing: Listing) -> Arc<Catalog> {
+    /// the tools of one that did not: it only adds its fault. Nothing is put up in a session that has
+    /// ended.
+    pub(crate) fn post(
+        &self,
+        connection: &Arc<Connection>,
+        listing: Listing,
+    ) -> Option<Arc<Catalog>> {
         let mut lists = self.lists.lock();
-        if lists.len() <= connection.place {
-            lists.resize(connection.place + 1, Posted::default());
+        if lists.closed {
+            return None;
         }
-        let posted = &mut lists[connection.place];
+        let place = connection.place;
+        if lists.posted.len() <= place {
+            lists.posted.resize(place + 1, Posted::default());
+        }
+        let posted = &mut lists.posted[place];
+        posted.listed = true;
         if !listing.broke_off() || posted.tools.is_empty() {
             let tools = listing.tools.into_iter();
             posted.tools = tools.map(|tool| Tool::new(tool, Arc::clone(connection))).collect();
@@ -52,15 +71,20 @@ impl Board {
             posted.faults.retain(|fault| !matches!(fault, CatalogFault::ListingFailed { .. }));
             posted.faults.extend(listing.faults);
         }
-        let catalog = Arc::new(merge(self.catalog.load().version + 1, &lists));
+        let catalog = Arc::new(merge(self.catalog.load().version + 1, &lists.posted));
         self.catalog.store(Arc::clone(&catalog));
-        catalog
+        Some(catalog)
+    }
+
+    /// Whether the server at this place has put up a list.
+    pub(crate) fn has_listed(&self, place: usize) -> bool {
+        self.lists.lock().posted.get(place).is_some_and(|posted| posted.listed)
     }
 
     /// Takes everything down: tools hold their connections, which hold this.
     pub(crate) fn clear(&self) {
         let mut lists = self.lists.lock();
-        lists.clear();
+        *lists = Lists { posted: Vec::new(), closed: true };
         let version = self.catalog.load().version + 1;
         self.catalog.store(Arc::new(Catalog { version, ..Catalog::default() }));
     }
@@ -71,7 +95,7 @@ fn merge(version: u64, lists: &[Posted]) -> Catalog {
     let mut catalog = Catalog { version, ..Catalog::default() };
     catalog.tools.reserve(count);
     catalog.routes.reserve(count);
-    for Posted { tools, faults } in lists {
+    for Posted { tools, faults, .. } in lists {
         catalog.faults.extend(faults.iter().cloned());
         tools.iter().for_each(|tool| catalog.add(tool.clone()));
     }

@@ -2,17 +2,25 @@
 
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    CatalogFault,
+    Annotations, CatalogFault,
     mirror::{self, Mirror},
     naming,
 };
+#[cfg(feature = "validate")]
+use crate::schema::Schemas;
 use crate::{
     arguments::Arguments,
-    connection::{Connection, call::Call},
+    connection::{
+        Connection,
+        call::Call,
+        terms::{self, Terms},
+    },
+    error::TypedError,
+    policy::CallOptions,
 };
 
 /// A tool of a session. A cheap handle: it names a server, not an incarnation of it.
@@ -23,8 +31,9 @@ pub struct Tool {
 
 #[derive(Debug)]
 struct Inner {
-    described: Description,
+    described: Arc<Description>,
     connection: Arc<Connection>,
+    terms: Terms,
 }
 
 /// What a server said about one tool, and the names that follow from it.
@@ -36,13 +45,58 @@ pub(crate) struct Description {
     /// `"name":"…","arguments":`, ready to be put into a request.
     members: String,
     raw: Box<RawValue>,
+    annotations: Annotations,
+    #[cfg(feature = "validate")]
+    schemas: Schemas,
     /// Arguments that go into headers, too, where there are headers.
     mirrors: Vec<Mirror>,
 }
 
 impl Tool {
     pub(super) fn new(described: Description, connection: Arc<Connection>) -> Self {
-        Self { inner: Arc::new(Inner { described, connection }) }
+        let options = terms::of_tool(&connection, &described.name);
+        let terms = Terms::new(options, &connection);
+        Self { inner: Arc::new(Inner { described: Arc::new(described), connection, terms }) }
+    }
+
+    /// The same tool, with other options for the calls of this handle alone. What they leave out
+    /// stays as it was.
+    #[must_use]
+    pub fn with_options(&self, options: &CallOptions) -> Self {
+        let Inner { described, connection, terms } = &*self.inner;
+        let terms = Terms::new(options.over(terms.options()), connection);
+        let (described, connection) = (Arc::clone(described), Arc::clone(connection));
+        Self { inner: Arc::new(Inner { described, connection, terms }) }
+    }
+
+    /// What holds for the calls of this handle: what was said by the runtime, the session, the
+    /// server, for the tool and for the handle, as one.
+    #[must_use]
+    pub fn options(&self) -> &CallOptions {
+        self.inner.terms.options()
+    }
+
+    /// What its server says about what it does.
+    #[must_use]
+    pub fn annotations(&self) -> Annotations {
+        self.inner.described.annotations
+    }
+
+    /// Its tags: those of its server's [declaration](crate::ServerSpec::tag), and those that the
+    /// server lists in its `_meta`, as `tags` there or one level down (`_fastmcp.tags`, say).
+    #[must_use]
+    pub fn tags(&self) -> Vec<String> {
+        let mut tags = self.inner.connection.spec.tags.clone();
+        let json = self.json();
+        let Some(meta) = json.get("_meta").and_then(Value::as_object) else { return tags };
+        let lists =
+            meta.get("tags").into_iter().chain(meta.values().filter_map(|one| one.get("tags")));
+        for tag in lists.filter_map(Value::as_array).flatten().filter_map(Value::as_str) {
+            if !tags.iter().any(|known| known == tag) {
+                tags.push(tag.to_owned());
+            }
+        }
+        tags
     }
 
     /// The canonical id: `<server>.<tool>`, or with the server's prefix.
@@ -74,6 +128,10 @@ impl Tool {
     #[must_use]
     pub fn raw(&self) -> &str {
         self.inner.described.raw.get()
+    }
+
+    pub(crate) fn raw_value(&self) -> &RawValue {
+        &self.inner.described.raw
     }
 
     /// The tool as a JSON value.
@@ -109,6 +167,31 @@ impl Tool {
         Call::of_tool(self.clone(), arguments.into())
     }
 
+    /// Calls it with a value of the host's own type, and reads the answer as another: its structured
+    /// content, or its text where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`TypedError::Call`] as for [`call`](Self::call), [`TypedError::Tool`] where the tool says that
+    /// it failed, [`TypedError::Mismatch`] where its answer does not fit the type.
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`Call`].
+    pub async fn call_as<T: DeserializeOwned>(
+        &self,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> Result<T, TypedError> {
+        // Not kept over the await: it need not be `Send`.
+        let call = self.call(Arguments::of(arguments));
+        let output = call.await?;
+        if output.is_error() {
+            return Err(TypedError::Tool { tool: self.id().to_owned(), output });
+        }
+        let mismatch = |detail| TypedError::Mismatch { tool: self.id().to_owned(), detail };
+        output.typed().map_err(|error| mismatch(error.to_string()))
+    }
+
     pub(super) fn shared_id(&self) -> &Arc<str> {
         &self.inner.described.id
     }
@@ -125,6 +208,28 @@ impl Tool {
             return Vec::new();
         }
         mirror::mirrored(mirrors, &arguments.to_value())
+    }
+
+    /// What its merged options come to.
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.inner.terms
+    }
+
+    #[cfg(feature = "validate")]
+    pub(crate) fn schemas(&self) -> &Schemas {
+        &self.inner.described.schemas
+    }
+
+    /// Whether it changes nothing, by the word of a server that is trusted.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.inner.connection.spec.trusts_annotations && self.annotations().read_only == Some(true)
+    }
+
+    /// Whether running it twice does no harm, by the word of a server that is trusted.
+    pub(crate) fn is_harmless(&self) -> bool {
+        let Annotations { read_only, idempotent, .. } = self.annotations();
+        self.inner.connection.spec.trusts_annotations
+            && (read_only == Some(true) || idempotent == Some(true))
     }
 
     pub(crate) fn connection(&self) -> &Arc<Connection> {
@@ -185,6 +290,8 @@ impl Description {
             name: Option<Cow<'a, str>>,
             #[serde(borrow, rename = "inputSchema")]
             schema: Option<&'a RawValue>,
+            #[serde(borrow)]
+            annotations: Option<&'a RawValue>,
         }
         let head: Head<'_> =
             serde_json::from_str(raw.get()).map_err(|error| (None, error.to_string()))?;
@@ -216,6 +323,9 @@ impl Description {
             members: format!("\"name\":{},\"arguments\":", Value::from(name.as_str())),
             name,
             raw: raw.to_owned(),
+            annotations: head.annotations.map_or_else(Annotations::default, Annotations::read),
+            #[cfg(feature = "validate")]
+            schemas: Schemas::default(),
             mirrors,
         })
     }

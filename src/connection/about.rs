@@ -27,6 +27,15 @@ impl About<'_> {
         self.invalid("an interim result, which was not asked for".to_owned())
     }
 
+    /// The same without secrets.
+    pub(crate) fn redacted(&self, mut error: CallError) -> CallError {
+        let redactor = &self.connection.scope.secrets.redactor;
+        if !redactor.is_idle() {
+            error.redact(redactor);
+        }
+        error
+    }
+
     pub(crate) fn rejected(&self, error: RpcError) -> CallError {
         CallError::Rejected {
             server: self.server(),
@@ -61,6 +70,9 @@ impl About<'_> {
         let (server, tool) = (self.server(), self.what());
         match (error.status(), &*error) {
             (Some(status), _) => CallError::HttpStatus { server, tool, status, delivery, error },
+            (None, HttpError::Unauthorized { .. }) => {
+                CallError::Unauthorized { server, tool, delivery, error }
+            }
             (None, HttpError::ContentType { .. } | HttpError::NoAnswer { .. }) => {
                 CallError::InvalidResponse { server, tool, detail: error.to_string() }
             }

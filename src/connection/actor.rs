@@ -1,24 +1,28 @@
 //! The actor of one connection: performs what [`lifecycle`](super::lifecycle) decides, and is the
 //! only place that writes a [`Status`].
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::SystemTime,
+};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Connection, Mailbox,
+    Ask, Connection, Mailbox,
     epoch::{Epoch, Opened, Report, Reporter},
     handshake::Era,
     lifecycle::{Action, Fact, Lifecycle, State},
     link::Link,
+    listing,
 };
 use crate::{
-    catalog::{CatalogFault, Listing},
     census::Counted,
     error::{DownCause, DownReason, ServerError},
     event::Event,
+    spec::Opening,
     status::{Phase, Status},
     telemetry,
 };
@@ -47,6 +51,7 @@ pub(crate) struct ActorState {
 pub(crate) enum Message {
     Start,
     Restart,
+    Wake,
     Stop,
     Report(Report),
     Slept {
@@ -67,8 +72,19 @@ impl Actor for ConnectionActor {
         Arguments { connection, after_crash }: Arguments,
     ) -> Result<ActorState, ActorProcessingErr> {
         let commands = myself.clone();
-        let mailbox = Mailbox(Box::new(move || tell(&commands, Message::Restart)));
+        let mailbox = Mailbox(Box::new(move |ask| {
+            tell(
+                &commands,
+                match ask {
+                    Ask::Restart => Message::Restart,
+                    Ask::Wake => Message::Wake,
+                },
+            );
+        }));
         connection.mailbox.store(Some(Arc::new(mailbox)));
+        if connection.wake_early.swap(false, Ordering::SeqCst) {
+            tell(&myself, Message::Wake);
+        }
         let lifecycle = Lifecycle::new(connection.spec.restart.clone());
         let mut state = ActorState {
             lifecycle,
@@ -94,6 +110,7 @@ impl Actor for ConnectionActor {
         match message {
             Message::Start => state.take(&myself, Fact::StartAsked, None),
             Message::Restart => state.restart(&myself),
+            Message::Wake => state.wake(&myself),
             Message::Stop => state.take(&myself, Fact::StopAsked, None),
             Message::Slept { epoch } => state.take(&myself, Fact::Slept { epoch }, None),
             Message::Report(report) => state.report(&myself, report),
@@ -119,6 +136,11 @@ impl ActorState {
     /// before the next starts.
     fn recover(&mut self, myself: &ActorRef<Message>) {
         let Status { epoch, phase, .. } = self.connection.status();
+        let eager = self.connection.spec.opening == Opening::Eager;
+        if phase == Phase::Idle && (epoch > 0 || !eager) {
+            self.lifecycle = Lifecycle::asleep(self.connection.spec.restart.clone(), epoch);
+            return;
+        }
         self.lifecycle = Lifecycle::after_crash(self.connection.spec.restart.clone(), epoch);
         self.connection.link.store(None);
         let reason = DownReason::new(DownCause::Internal);
@@ -139,20 +161,44 @@ impl ActorState {
         self.take(myself, Fact::RestartAsked, ready.then(reason));
     }
 
+    /// Wakes it for a call. Its link may have ended for lack of use without that having been reported
+    /// yet.
+    fn wake(&mut self, myself: &ActorRef<Message>) {
+        let unused = |link: &&Arc<Link>| link.down_reason().is_some_and(|why| why.is_unused());
+        if let Some(link) = self.link.as_ref().filter(unused) {
+            let epoch = link.epoch;
+            self.take(myself, Fact::WentIdle { epoch }, None);
+        }
+        self.take(myself, Fact::WakeAsked, None);
+    }
+
     fn report(&mut self, myself: &ActorRef<Message>, report: Report) {
         match report {
             Report::Opened { epoch, opened } => self.opened(myself, epoch, *opened),
             Report::StartFailed { epoch, error } => {
+                let mut error = error.or_login();
+                error.redact(&self.connection.scope.secrets.redactor);
                 // What was believed of its era may have been what was wrong.
                 self.era = None;
-                let fact = Fact::StartFailed { epoch, permanent: error.is_permanent() };
+                let permanent = error.is_permanent();
+                let fact = match error.needs_login() {
+                    true => Fact::LoginNeeded { epoch },
+                    false => Fact::StartFailed { epoch, permanent },
+                };
                 self.take(myself, fact, Some(ServerError::Connect(Arc::new(error))));
             }
+            Report::WentDown { epoch, reason } if reason.is_unused() => {
+                self.take(myself, Fact::WentIdle { epoch }, None);
+            }
             Report::WentDown { epoch, reason } => {
-                self.take(myself, Fact::WentDown { epoch }, Some(ServerError::Down(reason)));
+                let fact = match reason.needs_login() {
+                    true => Fact::LoginNeeded { epoch },
+                    false => Fact::WentDown { epoch },
+                };
+                self.take(myself, fact, Some(ServerError::Down(reason)));
             }
             Report::Listed { epoch, listing } if epoch == self.lifecycle.state().epoch() => {
-                self.post(listing);
+                listing::post(&self.connection, listing);
             }
             Report::Listed { .. } => {}
             Report::Gone { epoch } => self.take(myself, Fact::Gone { epoch }, None),
@@ -168,7 +214,7 @@ impl ActorState {
         }
         let Opened { link, agreement, listing, pid, transport } = opened;
         self.era = Some(agreement.era);
-        self.post(listing);
+        listing::post(&self.connection, listing);
         self.link = Some(Arc::clone(&link));
         self.connection.link.store(Some(Arc::clone(&link)));
         self.connection.status.send_if_modified(|status| {
@@ -181,19 +227,10 @@ impl ActorState {
         if let Some(reason) = link.down_reason() {
             lose(&self.connection, epoch, &reason);
         }
-    }
-
-    fn post(&self, listing: Listing) {
-        let Connection { scope, span, .. } = &*self.connection;
-        for fault in &listing.faults {
-            telemetry::catalog_fault(span, fault);
+        if let Some(after) = self.connection.spec.stop_when_idle {
+            let scope = &self.connection.scope;
+            scope.tasks.spawn(&self.connection.span, link.end_when_unused(after));
         }
-        let catalog = scope.board.post(&self.connection, listing);
-        let name = self.connection.name().as_ref();
-        for fault in catalog.faults().iter().filter(|fault| fault.is_collision_of(name)) {
-            telemetry::catalog_fault(span, fault);
-        }
-        scope.events.send(|| Event::Catalog { version: catalog.version() });
     }
 
     /// Takes a fact, publishes where that leads, and performs what follows.
@@ -217,7 +254,8 @@ impl ActorState {
         let mut published = None;
         self.connection.status.send_if_modified(|status| {
             let epoch = state.epoch();
-            status.restarts += u64::from(epoch > status.epoch && epoch > 1);
+            let asleep = matches!(from, Phase::Idle | Phase::GoingIdle);
+            status.restarts += u64::from(epoch > status.epoch && epoch > 1 && !asleep);
             status.epoch = epoch;
             if let Some(error) = &error {
                 status.last_error = Some(error.clone());
@@ -300,9 +338,16 @@ pub(crate) fn lose(connection: &Connection, epoch: u64, reason: &Arc<DownReason>
     connection.status.send_if_modified(|status| {
         let lost = status.phase == Phase::Ready && status.epoch == epoch;
         if lost {
-            (status.phase, status.since) = (Phase::BackingOff, SystemTime::now());
+            let phase = match () {
+                () if reason.is_unused() => Phase::GoingIdle,
+                () if reason.needs_login() => Phase::AuthRequired,
+                () => Phase::BackingOff,
+            };
+            (status.phase, status.since) = (phase, SystemTime::now());
             (status.pid, status.protocol_version) = (None, None);
-            status.last_error = Some(ServerError::Down(Arc::clone(reason)));
+            if !reason.is_unused() {
+                status.last_error = Some(ServerError::Down(Arc::clone(reason)));
+            }
         }
         lost
     });
@@ -312,15 +357,32 @@ pub(crate) fn lose(connection: &Connection, epoch: u64, reason: &Arc<DownReason>
 /// Ready from now on does not find what was before.
 pub(crate) fn restart(connection: &Connection) {
     let Some(mailbox) = connection.mailbox.load_full() else { return };
+    // Nothing of it is up but for a call, and each call has its own.
+    if connection.spec.opening == Opening::PerCall {
+        return;
+    }
     connection.status.send_if_modified(|status| {
-        let settled = matches!(status.phase, Phase::Ready | Phase::Failed);
+        let settled = matches!(status.phase, Phase::Ready | Phase::Failed | Phase::AuthRequired);
         if settled {
             (status.phase, status.since) = (Phase::BackingOff, SystemTime::now());
             (status.pid, status.protocol_version) = (None, None);
         }
         settled
     });
-    (mailbox.0)();
+    (mailbox.0)(Ask::Restart);
+}
+
+/// Writes where the breaker stands, whichever of those who moved it comes last.
+pub(crate) fn breaker_moved(connection: &Connection) {
+    connection.status.send_if_modified(|status| {
+        let state = connection.guard.breaker_state();
+        let moved = status.breaker != state;
+        status.breaker = state;
+        if moved {
+            telemetry::breaker_moved(&connection.span, state);
+        }
+        moved
+    });
 }
 
 /// Writes that a connection is given up whose actors die of a defect again and again.
@@ -352,10 +414,4 @@ fn write_final(connection: &Connection, phase: Phase) {
 /// An actor that has ended takes no messages, and misses none.
 fn tell(actor: &ActorRef<Message>, message: Message) {
     drop(actor.cast(message));
-}
-
-impl CatalogFault {
-    fn is_collision_of(&self, server: &str) -> bool {
-        matches!(self, Self::Collision { servers, .. } if servers.0 == server || servers.1 == server)
-    }
 }

@@ -1,6 +1,9 @@
 //! One call, from admission to outcome.
 
+pub(crate) mod attempts;
 mod continued;
+mod guarded;
+mod outcome;
 mod relisted;
 
 use std::{
@@ -18,26 +21,31 @@ use tracing::Span;
 
 use continued::Continued;
 pub use continued::{Detach, Detached, Task};
+use guarded::{Guarded, Unlisted};
+use outcome::{Concluded, about, conclude, output};
 use relisted::{Again, Relisted};
 
 use super::{
     Connection, SessionScope,
-    about::{About, not_ready, not_ready_for},
+    about::{not_ready, not_ready_for},
     handshake::Era,
     link::{Link, Loss, Reply, Request, Subject, Timing},
     listeners::Listening,
     outbox::Splice,
-    requests::{Kind, kind},
+    requests::Kind,
 };
 use crate::{
     arguments::Arguments,
     catalog::{Route, Tool},
     error::{CallError, Delivery},
+    layer::Ticket,
     output::Output,
+    policy::CallOptions,
     progress::{Progress, ProgressReport, progress},
     queue::Writer,
+    secret::Secrets,
     telemetry,
-    wire::{self, Answer, Meta, RawResult},
+    wire::{self, Meta},
 };
 
 thread_local! {
@@ -76,8 +84,9 @@ pub struct Call {
     stage: Stage,
     idle_timeout: Option<Duration>,
     total_timeout: Option<Duration>,
-    cancelled: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    /// Whether this is the second attempt of another.
+    cancelled: Option<Box<Cancel>>,
+    way: Way,
+    /// Whether this is the second attempt of another, over a new list of tools.
     once: bool,
     /// What few calls have.
     more: Option<Box<More>>,
@@ -92,6 +101,24 @@ struct More {
     detached: bool,
 }
 
+/// A token, and the wait for it.
+#[derive(Debug)]
+struct Cancel {
+    token: CancellationToken,
+    wait: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// How a call comes to its link.
+#[derive(Debug)]
+enum Way {
+    /// As the terms of its tool say: past everything, where nothing stands in front of it.
+    AsTermsSay,
+    /// Over the live link, as one attempt.
+    Live,
+    /// Over a link of its own.
+    Over(Arc<Link>),
+}
+
 #[derive(Debug)]
 enum Stage {
     Declared {
@@ -103,13 +130,20 @@ enum Stage {
         tool: Tool,
         reply: Reply,
         span: Span,
-        /// What a modern server may have to be told once more.
+        /// What a server may have to be told once more.
         kept: Option<Kept>,
     },
     /// Answered by questions, or by a task.
     Continued(Continued),
     /// Refused once, for a reason that a new list of tools may mend.
     Relisted(Relisted),
+    /// The id is in no list yet, but may come to be.
+    Unlisted {
+        unlisted: Box<Unlisted>,
+        arguments: Arguments,
+    },
+    /// Something stands in front of the link.
+    Guarded(Guarded),
     Ended,
 }
 
@@ -125,21 +159,25 @@ impl Call {
         Self::new(Stage::Declared { tool, arguments })
     }
 
-    pub(crate) fn by_id(scope: &SessionScope, id: &str, arguments: Arguments) -> Self {
-        let catalog = scope.board.load();
-        Self::new(match catalog.route(id) {
-            Some(Route::To(tool)) => Stage::Declared { tool: tool.clone(), arguments },
-            Some(Route::Ambiguous(a, b)) => Stage::Refused(Box::new(CallError::AmbiguousTool {
-                tool: id.to_owned(),
-                servers: (a.to_string(), b.to_string()),
-            })),
-            None if scope.tasks.is_ending() => {
-                Stage::Refused(Box::new(CallError::SessionClosed { delivery: Delivery::NotSent }))
+    pub(crate) fn by_id(
+        scope: &Arc<SessionScope>,
+        all: &[Arc<Connection>],
+        id: &str,
+        arguments: Arguments,
+    ) -> Self {
+        Self::new(match routed(scope, id) {
+            Ok(tool) => Stage::Declared { tool, arguments },
+            Err(refused) => {
+                let unknown = matches!(*refused, CallError::UnknownTool { .. });
+                let servers = if unknown { Unlisted::servers(id, all) } else { Vec::new() };
+                if servers.is_empty() {
+                    Stage::Refused(refused)
+                } else {
+                    let (scope, id) = (Arc::clone(scope), id.to_owned());
+                    let unlisted = Unlisted { scope, id, servers, options: CallOptions::default() };
+                    Stage::Unlisted { unlisted: Box::new(unlisted), arguments }
+                }
             }
-            None => Stage::Refused(Box::new(CallError::UnknownTool {
-                tool: id.to_owned(),
-                nearest: catalog.nearest(id),
-            })),
         })
     }
 
@@ -149,6 +187,7 @@ impl Call {
             idle_timeout: None,
             total_timeout: None,
             cancelled: None,
+            way: Way::AsTermsSay,
             once: false,
             more: None,
         }
@@ -168,10 +207,26 @@ impl Call {
         self
     }
 
+    /// Other options for this call alone; what they leave out stays as it was.
+    pub fn with_options(mut self, options: &CallOptions) -> Self {
+        match &mut self.stage {
+            Stage::Declared { tool, .. } => *tool = tool.with_options(options),
+            Stage::Unlisted { unlisted, .. } => unlisted.options = options.over(&unlisted.options),
+            Stage::Refused(_)
+            | Stage::Waiting { .. }
+            | Stage::Relisted(_)
+            | Stage::Continued(_)
+            | Stage::Guarded(_)
+            | Stage::Ended => {}
+        }
+        self
+    }
+
     /// Cancels the call, as dropping it would, when this token is cancelled; it then ends as
     /// [`CallError::Cancelled`].
     pub fn cancel_on(mut self, token: CancellationToken) -> Self {
-        self.cancelled = Some(Box::pin(token.cancelled_owned()));
+        let wait = Box::pin(token.clone().cancelled_owned());
+        self.cancelled = Some(Box::new(Cancel { token, wait }));
         self
     }
 
@@ -183,13 +238,6 @@ impl Call {
         progress
     }
 
-    fn tool(&self) -> Option<&Tool> {
-        match &self.stage {
-            Stage::Declared { tool, .. } | Stage::Waiting { tool, .. } => Some(tool),
-            Stage::Refused(_) | Stage::Relisted(_) | Stage::Continued(_) | Stage::Ended => None,
-        }
-    }
-
     fn more(&mut self) -> &mut More {
         self.more.get_or_insert_default()
     }
@@ -197,18 +245,63 @@ impl Call {
     fn begin(&mut self, waker: &Waker) -> Result<(), CallError> {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Declared { tool, arguments } => {
-                let (reply, span) = self.send(&tool, &arguments, waker)?;
-                let modern = reply.link().era() == Some(Era::Modern);
-                let again = modern || tool.connection().shows_urls();
-                let kept = again.then(|| Kept { arguments, began: Instant::now() });
-                self.stage = Stage::Waiting { tool, reply, span, kept };
+                let as_terms_say = matches!(self.way, Way::AsTermsSay);
+                if as_terms_say && tool.terms().guarded {
+                    self.guard(tool, arguments);
+                    return Ok(());
+                }
+                match self.send(&tool, &arguments, waker) {
+                    Ok((reply, span)) => {
+                        let modern = reply.link().era() == Some(Era::Modern);
+                        let kept = modern || tool.connection().shows_urls();
+                        let kept = kept.then(|| Kept { arguments, began: Instant::now() });
+                        self.stage = Stage::Waiting { tool, reply, span, kept };
+                    }
+                    // It is only asleep.
+                    Err(CallError::NotReady { .. })
+                        if as_terms_say && tool.connection().spec.sleeps() =>
+                    {
+                        self.guard(tool, arguments);
+                    }
+                    Err(error) => return Err(error),
+                }
+                Ok(())
+            }
+            Stage::Unlisted { mut unlisted, arguments } => {
+                unlisted.options = self.own_options().over(&unlisted.options);
+                self.stage = Stage::Guarded(Guarded::search(*unlisted, arguments, self.ticket()));
                 Ok(())
             }
             Stage::Refused(error) => Err(*error),
-            Stage::Waiting { .. } | Stage::Relisted(_) | Stage::Continued(_) | Stage::Ended => {
-                Ok(())
-            }
+            Stage::Waiting { .. }
+            | Stage::Relisted(_)
+            | Stage::Continued(_)
+            | Stage::Guarded(_)
+            | Stage::Ended => Ok(()),
         }
+    }
+
+    /// Leaves the short way.
+    fn guard(&mut self, tool: Tool, arguments: Arguments) {
+        let own = self.own_options();
+        let tool = if own == CallOptions::default() { tool } else { tool.with_options(&own) };
+        self.stage = Stage::Guarded(Guarded::call(tool, arguments, self.ticket()));
+    }
+
+    /// The limits that were given to this call itself.
+    fn own_options(&self) -> CallOptions {
+        let mut options = CallOptions::default();
+        (options.idle_timeout, options.total_timeout) = (self.idle_timeout, self.total_timeout);
+        options
+    }
+
+    /// From here on the token is looked at where the call is.
+    fn ticket(&mut self) -> Ticket {
+        let mut ticket = Ticket::new(self.cancelled.take().map(|cancel| cancel.token));
+        if let Some(more) = self.more.take() {
+            (ticket.progress, ticket.detached) = (more.progress, more.detached);
+        }
+        ticket
     }
 
     fn send(
@@ -224,25 +317,29 @@ impl Call {
             });
         }
         let connection = tool.connection();
-        let link = connection.live_link();
-        let link = link.as_ref().ok_or_else(|| not_ready(connection))?;
-        let timing = self.timing(connection);
+        let live = connection.live_link();
+        let link = match &self.way {
+            Way::Over(link) => link,
+            Way::AsTermsSay | Way::Live => live.as_ref().ok_or_else(|| not_ready(connection))?,
+        };
+        let terms = tool.terms();
+        let timing = self.timing(terms.timing);
         let id = link.next_id();
-        let trace = connection.trace_members();
         let listener = self.more.as_ref().and_then(|more| more.progress.as_ref());
-        let progress = timing.idle.is_some() || listener.is_some();
-        let meta = Meta { trace: trace.as_deref().unwrap_or_default(), ..link.meta(progress) };
+        let (trace, progress) = (connection.trace_members(), timing.idle.is_some());
+        let trace = trace.as_deref().unwrap_or_default();
+        let progress = progress || listener.is_some();
+        let meta = Meta { added: &terms.meta, trace, ..link.meta(progress) };
         let listening = listener.map(|writer| Listening::to(link, id, writer));
-        if let Some(more) = &mut self.more {
-            more.listening = listening;
-        }
         let mirrored = if link.mirrors() { tool.mirrored(arguments) } else { Vec::new() };
         let mirrored = mirrored.as_slice();
-        let span = telemetry::call_span(&link.span, tool.id(), id);
+        let secrets = &connection.scope.secrets;
+        let span = telemetry::call_span(&link.span, (tool.id(), &secrets.redactor), id);
         with_scratch(|frame| {
-            let (shared, mut at) = (arguments.shared().filter(|_| link.is_stream()), 0);
+            let (shared, mut at) = (arguments.as_shared().filter(|_| link.is_stream()), 0);
             if shared.is_none() {
-                frame.reserve(arguments.size_hint());
+                // All of it, for a large frame is not to be copied for its last bytes.
+                frame.reserve(tool.members().len() + arguments.size_hint() + meta.size_hint());
             }
             let written = wire::request(frame, (id, "tools/call"), meta, |frame| {
                 frame.extend_from_slice(tool.members().as_bytes());
@@ -253,13 +350,20 @@ impl Call {
                 tool: tool.id().to_owned(),
                 found: error.to_string(),
             })?;
+            let rest = shared.map(|text| text.get().as_bytes()).unwrap_or_default();
+            check_egress(secrets, (tool.server(), tool.id()), [frame, rest])?;
             let (admitted, cancellable, waker) = (true, true, Some(waker.clone()));
             let subject = Subject { method: "tools/call", name: Some(tool.name()), mirrored };
             let splice = shared.map(|text| Splice { at, text: Arc::clone(text) });
             let request =
                 Request { id, frame, splice, subject, timing, admitted, cancellable, waker };
             let error = match link.send(request) {
-                Ok(reply) => return Ok((reply, span)),
+                Ok(reply) => {
+                    if let Some(more) = &mut self.more {
+                        more.listening = listening;
+                    }
+                    return Ok((reply, span));
+                }
                 // It went down in the moment before, and this call has not been part of it.
                 Err(Loss::Down { reason, .. }) => not_ready_for(connection, Some(reason)),
                 Err(loss) => about(tool).lost(link.epoch, loss),
@@ -269,18 +373,19 @@ impl Call {
         })
     }
 
-    fn timing(&self, connection: &Connection) -> Timing {
-        let limit = |own: Option<Duration>, inherited| {
-            Some(own.unwrap_or(inherited)).filter(|limit| !limit.is_zero())
+    fn timing(&self, inherited: Timing) -> Timing {
+        let limit = |own: Option<Duration>, inherited| match own {
+            Some(limit) => Some(limit).filter(|limit| !limit.is_zero()),
+            None => inherited,
         };
         Timing {
-            idle: limit(self.idle_timeout, connection.options.idle_timeout),
-            total: limit(self.total_timeout, connection.options.total_timeout),
+            idle: limit(self.idle_timeout, inherited.idle),
+            total: limit(self.total_timeout, inherited.total),
         }
     }
 
     fn is_cancelled(&mut self, cx: &mut Context<'_>) -> bool {
-        self.cancelled.as_mut().is_some_and(|token| token.as_mut().poll(cx).is_ready())
+        self.cancelled.as_mut().is_some_and(|cancel| cancel.wait.as_mut().poll(cx).is_ready())
     }
 
     /// Ends a call that its token cancelled.
@@ -291,7 +396,13 @@ impl Call {
             Stage::Refused(error) => return *error,
             Stage::Relisted(relisted) => (relisted.tool, Span::none(), Delivery::MaybeSent),
             Stage::Continued(continued) => (continued.tool, continued.span, Delivery::MaybeSent),
-            Stage::Ended => return CallError::SessionClosed { delivery: Delivery::MaybeSent },
+            Stage::Unlisted { unlisted, .. } => {
+                return CallError::Cancelled { tool: unlisted.id, delivery: Delivery::NotSent };
+            }
+            // A call that is guarded looks at its token itself.
+            Stage::Guarded(_) | Stage::Ended => {
+                return CallError::SessionClosed { delivery: Delivery::MaybeSent };
+            }
         };
         let error = CallError::Cancelled { tool: tool.id().to_owned(), delivery };
         telemetry::call_ended(&span, Err(&error));
@@ -306,31 +417,32 @@ impl Future for Call {
         if self.is_cancelled(cx) && !matches!(self.stage, Stage::Ended) {
             return Poll::Ready(Err(self.cancel()));
         }
-        if let Stage::Declared { .. } | Stage::Refused(_) = self.stage {
+        if let Stage::Declared { .. } | Stage::Unlisted { .. } | Stage::Refused(_) = self.stage {
             if let Err(error) = self.begin(cx.waker()) {
                 return Poll::Ready(Err(error));
             }
             // The request knows whom to wake, so there is mostly nothing to poll yet.
-            if !matches!(&self.stage, Stage::Waiting { reply, .. } if reply.is_driven()) {
+            if matches!(&self.stage, Stage::Waiting { reply, .. } if !reply.is_driven()) {
                 return Poll::Pending;
             }
         }
         match &mut self.stage {
             Stage::Waiting { tool, reply, span, kept } => {
                 let outcome = ready!(Pin::new(&mut *reply).poll(cx));
-                let outcome = match (conclude(tool, reply.link(), outcome), kept.take()) {
-                    (Ok(concluded), kept) if concluded.kind != Kind::Complete => {
-                        let concluded = (concluded, kept);
-                        let (tool, span) = (tool.clone(), std::mem::replace(span, Span::none()));
-                        return self.go_on(cx, (tool, span), concluded);
+                let outcome = conclude(tool, reply.link(), outcome);
+                let (tool, span) = (tool.clone(), std::mem::replace(span, Span::none()));
+                let (link, kept) = (Arc::clone(reply.link()), kept.take());
+                match outcome {
+                    Ok(concluded) if concluded.kind != Kind::Complete => {
+                        self.go_on(cx, (tool, span), (concluded, kept))
                     }
-                    (outcome, kept) => {
-                        (outcome.map(|concluded| Output::new(concluded.result)), kept)
+                    outcome => {
+                        let outcome =
+                            outcome.map(|concluded| output(tool.connection(), concluded.result));
+                        telemetry::call_ended(&span, outcome.as_ref());
+                        self.end(cx, (tool, &link), (outcome, kept))
                     }
-                };
-                telemetry::call_ended(span, outcome.0.as_ref());
-                let (tool, link) = (tool.clone(), Arc::clone(reply.link()));
-                self.end(cx, (tool, link), outcome)
+                }
             }
             Stage::Relisted(relisted) => {
                 let outcome = ready!(relisted.as_mut().poll(cx));
@@ -341,7 +453,13 @@ impl Future for Call {
                 telemetry::call_ended(&continued.span, outcome.as_ref());
                 self.finish(outcome)
             }
-            Stage::Declared { .. } | Stage::Refused(_) | Stage::Ended => Poll::Pending,
+            Stage::Guarded(guarded) => {
+                let outcome = ready!(Pin::new(guarded).poll(cx));
+                self.finish(outcome)
+            }
+            Stage::Declared { .. } | Stage::Refused(_) | Stage::Unlisted { .. } | Stage::Ended => {
+                Poll::Pending
+            }
         }
     }
 }
@@ -358,21 +476,22 @@ impl Call {
     fn end(
         &mut self,
         cx: &mut Context<'_>,
-        (tool, link): (Tool, Arc<Link>),
+        (tool, link): (Tool, &Arc<Link>),
         (outcome, kept): (Result<Output, CallError>, Option<Kept>),
     ) -> Poll<Result<Output, CallError>> {
-        if let (Err(error), Some(kept)) = (&outcome, &kept)
-            && let Some(urls) = Continued::urls_of(error, &tool)
-        {
-            let timing = self.timing(tool.connection());
-            self.stage = Stage::Continued(Continued::after_urls(tool, urls, kept, timing));
+        let Some(kept) = kept.filter(|_| outcome.is_err()) else { return self.finish(outcome) };
+        let timing = self.timing(tool.terms().timing);
+        if let Some(urls) = Continued::urls_of(&outcome, &tool) {
+            let over = self.own_link();
+            self.stage = Stage::Continued(Continued::after_urls((tool, over), urls, kept, timing));
             return Pin::new(self).poll(cx);
         }
-        let mendable = link.mirrors() && !self.once && Again::is_called_for(&outcome);
-        let Some(Kept { arguments, began }) = kept.filter(|_| mendable) else {
+        // A link of its own is not kept for a second attempt.
+        let first = !self.once && self.own_link().is_none();
+        if !(first && link.mirrors() && Again::is_called_for(&outcome)) {
             return self.finish(outcome);
-        };
-        let total = self.timing(tool.connection()).total;
+        }
+        let (Kept { arguments, began }, total) = (kept, timing.total);
         let again = Again { arguments, began, idle_timeout: self.idle_timeout, total };
         self.stage = Stage::Relisted(again.start(tool, outcome));
         Pin::new(self).poll(cx)
@@ -390,37 +509,50 @@ impl Call {
             return self.finish(Ok(Output::new(concluded.result)));
         }
         let Some(kept) = kept else { return self.finish(Err(about(&tool).never_asked())) };
-        let timing = self.timing(tool.connection());
+        let timing = self.timing(tool.terms().timing);
         let again = more.map(|more| (more.progress.clone(), more.detached)).unwrap_or_default();
-        self.stage =
-            Stage::Continued(Continued::new((tool, span), (concluded, kept), timing, again));
+        let mut continued = Continued::question(&tool, &kept, self.own_link());
+        (continued.progress, continued.detached) = again;
+        self.stage = Stage::Continued(Continued::new(
+            (tool, span),
+            continued,
+            concluded,
+            (timing, kept.began),
+        ));
         Pin::new(self).poll(cx)
     }
-}
 
-/// The answer to a call, which need not be its end.
-struct Concluded {
-    result: RawResult,
-    kind: Kind,
-    link: Arc<Link>,
-}
-
-fn about(tool: &Tool) -> About<'_> {
-    About { connection: tool.connection(), what: tool.id() }
-}
-
-fn conclude(
-    tool: &Tool,
-    link: &Arc<Link>,
-    outcome: Result<Vec<u8>, Loss>,
-) -> Result<Concluded, CallError> {
-    let about = about(tool);
-    let frame = outcome.map_err(|loss| about.lost(link.epoch, loss))?;
-    match wire::open_answer(frame).map_err(|detail| about.invalid(detail))? {
-        Answer::Result(result) => {
-            let kind = kind(&result, link.era()).map_err(|detail| about.invalid(detail))?;
-            Ok(Concluded { result, kind, link: Arc::clone(link) })
-        }
-        Answer::Error(error) => Err(about.rejected(error)),
+    /// The link of its own, if it has one.
+    fn own_link(&self) -> Option<Arc<Link>> {
+        if let Way::Over(link) = &self.way { Some(Arc::clone(link)) } else { None }
     }
+}
+
+/// Refuses arguments that hold a secret of another server, where the session wants that.
+pub(super) fn check_egress(
+    secrets: &Secrets,
+    (server, tool): (&str, &str),
+    sent: [&[u8]; 2],
+) -> Result<(), CallError> {
+    if !secrets.egress_scope {
+        return Ok(());
+    }
+    let owner = sent.iter().find_map(|part| secrets.redactor.stranger(part, server));
+    let Some(owner) = owner else { return Ok(()) };
+    let (server, tool) = (server.to_owned(), tool.to_owned());
+    Err(CallError::SecretOutOfScope { server, tool, owner: owner.to_string() })
+}
+
+/// Where an id leads, or why nowhere.
+fn routed(scope: &SessionScope, id: &str) -> Result<Tool, Box<CallError>> {
+    let catalog = scope.board.load();
+    Err(Box::new(match catalog.route(id) {
+        Some(Route::To(tool)) => return Ok(tool.clone()),
+        Some(Route::Ambiguous(a, b)) => CallError::AmbiguousTool {
+            tool: id.to_owned(),
+            servers: (a.to_string(), b.to_string()),
+        },
+        None if scope.tasks.is_ending() => CallError::SessionClosed { delivery: Delivery::NotSent },
+        None => CallError::UnknownTool { tool: id.to_owned(), nearest: catalog.nearest(id) },
+    }))
 }

@@ -236,6 +236,18 @@ async fn discover_once(link: &Arc<Link>, us: &Introduction) -> Result<Agreement,
     Err(AskError::Malformed(format!("it lists only {}", supported_versions.join(", "))))
 }
 
+/// Whether an answer to `server/discover` is that of a server that speaks 2026-07-28.
+#[cfg(feature = "http")]
+pub(super) fn is_modern(result: &RawResult) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Discovered {
+        supported_versions: Vec<String>,
+    }
+    let discovered = open::<Discovered>(result);
+    discovered.is_ok_and(|it| it.supported_versions.iter().any(|version| version == MODERN))
+}
+
 async fn initialize(link: &Arc<Link>, us: &Introduction) -> Result<Agreement, AskError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::{Connection, handshake::Era, host_requests, link::Link};
 use crate::{
     event::Notification,
+    redactor::Redactor,
     telemetry,
     transport::Frames,
     wire::{self, Incoming, RequestId},
@@ -72,7 +73,8 @@ impl Inbound {
     fn question(&self, id: &RawValue, (method, params): (&str, Option<&RawValue>)) {
         if self.link.era() == Some(Era::Modern) {
             // C8; MCP 2026-07-28, basic/transports: no such thing there, and no answer to it.
-            return telemetry::question_on_modern_link(method, self.connection.count_violation());
+            let method = self.redactor().redact(method);
+            return telemetry::question_on_modern_link(&method, self.connection.count_violation());
         }
         let answer = match method {
             "ping" => wire::answer(id, Ok(&json!({}))),
@@ -80,7 +82,7 @@ impl Inbound {
                 return host_requests::ask(&self.connection, &self.link, id, (method, params));
             }
             _ => {
-                telemetry::question_refused(method);
+                telemetry::question_refused(&self.redactor().redact(method));
                 let refusal = (METHOD_NOT_FOUND, "this client does not offer it");
                 wire::answer(id, Err::<&(), _>(refusal))
             }
@@ -92,16 +94,19 @@ impl Inbound {
         if let Some("resources" | "prompts" | "tools" | "subscriptions") = method.split('/').nth(1)
         {
             self.connection.kept.forget(&method, params);
-            self.connection.subscriptions.take(&method, params);
+            let redacted = params.and_then(|params| self.redactor().redact_json(params));
+            self.connection.subscriptions.take(&method, redacted.as_deref().or(params));
         }
         if method == "notifications/message" {
-            self.connection.logs.tell(params);
+            let redacted = params.and_then(|params| self.redactor().redact_json(params));
+            self.connection.logs.tell(redacted.as_deref().or(params));
         }
         match method.as_str() {
             "notifications/progress" => {
                 if let Some((id, params)) = params.and_then(|p| Some((progress_token(p)?, p))) {
                     self.link.progress(id);
-                    self.link.listeners.tell(id, params);
+                    let redacted = self.redactor().redact_json(params);
+                    self.link.listeners.tell(id, redacted.as_deref().unwrap_or(params));
                 }
             }
             "notifications/cancelled" => {
@@ -113,10 +118,17 @@ impl Inbound {
             "notifications/subscriptions/acknowledged" => {}
             _ => self.connection.notifications.send(|| Notification::Message {
                 epoch: self.link.epoch,
-                method: method.into(),
-                params: params.map(|params| Arc::from(params.to_owned())),
+                method: self.redactor().redact(&method).into(),
+                params: params.map(|params| {
+                    let redacted = self.redactor().redact_json(params);
+                    Arc::from(redacted.unwrap_or_else(|| params.to_owned()))
+                }),
             }),
         }
+    }
+
+    fn redactor(&self) -> &Redactor {
+        &self.connection.scope.secrets.redactor
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod clock;
 mod pause;
+mod lease;
 mod post;
 mod reply;
 mod state;
@@ -166,7 +167,7 @@ impl Link {
             Some((Agreement { era: Era::Modern, .. }, introduction)) => introduction.meta(),
             Some(_) | None => "",
         };
-        Meta { members, progress, trace: "" }
+        Meta { members, progress, added: "", trace: "" }
     }
 
     /// The era of the server, once the handshake has found it out.
@@ -414,10 +415,13 @@ impl Link {
     /// Ends the link: from here on nothing is accepted, and every pending request fails at once,
     /// each with its own delivery. Only the first reason counts.
     pub(crate) fn go_down(&self, reason: DownReason) {
-        let mut state = self.state.lock();
-        if state.down.is_some() {
-            return;
+        let state = self.state.lock();
+        if state.down.is_none() {
+            self.end(state, reason);
         }
+    }
+
+    fn end(&self, mut state: MutexGuard<'_, State>, reason: DownReason) {
         state.down = Some(Arc::new(reason));
         state.sink = None;
         // The writer, where it is in the middle of a system call, knows better what has left.

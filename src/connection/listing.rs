@@ -22,6 +22,10 @@ use super::{
 use crate::{
     catalog::{CatalogFault, Listing},
     error::{DownReason, HttpError},
+    event::Event,
+    spec::Transport,
+    telemetry,
+    toolset::SavedTools,
     wire::RawResult,
 };
 
@@ -140,6 +144,42 @@ fn describe(error: AskError) -> String {
         AskError::Lost(Loss::Down { reason, .. }) => reason.to_string(),
         AskError::Lost(Loss::Http { error, .. }) => error.to_string(),
         AskError::Lost(Loss::TooManyCalls | Loss::TooManyBytes) => "the link is full".to_owned(),
+    }
+}
+
+/// Puts up what a server lists, and tells of it. Whoever has a link may do so; each list replaces the
+/// one before.
+pub(crate) fn post(connection: &Arc<Connection>, listing: Listing) {
+    let Connection { scope, span, .. } = &**connection;
+    let redacted =
+        |fault: &CatalogFault| scope.secrets.redactor.redact(&fault.to_string()).into_owned();
+    for fault in &listing.faults {
+        telemetry::catalog_fault(span, &redacted(fault));
+    }
+    connection.cache.forget();
+    let Some(catalog) = scope.board.post(connection, listing) else { return };
+    let name = connection.name().as_ref();
+    for fault in catalog.faults().iter().filter(|fault| fault.is_collision_of(name)) {
+        telemetry::catalog_fault(span, &redacted(fault));
+    }
+    scope.events.send(|| Event::Catalog { version: catalog.version() });
+}
+
+/// Puts up what a server listed in an earlier session.
+pub(crate) fn put_up(connection: &Arc<Connection>, saved: &SavedTools) {
+    let (server, prefix) = (connection.name().as_ref(), connection.spec.tool_prefix());
+    let mut listing = Listing::default();
+    // Whether a link wants arguments in headers is known once there is one.
+    let mirrors = !matches!(connection.spec.transport, Transport::Stdio(_) | Transport::Memory(_));
+    saved.of_server(server).for_each(|tool| listing.add(server, prefix, tool, mirrors));
+    if !listing.tools.is_empty() {
+        post(connection, listing);
+    }
+}
+
+impl CatalogFault {
+    fn is_collision_of(&self, server: &str) -> bool {
+        matches!(self, Self::Collision { servers, .. } if servers.0 == server || servers.1 == server)
     }
 }
 

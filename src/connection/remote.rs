@@ -60,6 +60,8 @@ pub(crate) struct Remote {
     letters: TaskTracker,
     /// Told when an exchange was lost in a way that casts doubt on the server.
     doubt: Notify,
+    /// Whether a request was refused without being named, since somebody last looked.
+    disowned: AtomicBool,
     /// Whether an exchange went well since somebody last looked.
     active: AtomicBool,
 }
@@ -82,6 +84,7 @@ impl Remote {
             http_session: Mutex::default(),
             letters: TaskTracker::new(),
             doubt: Notify::new(),
+            disowned: AtomicBool::new(false),
             active: AtomicBool::new(false),
         }
     }
@@ -167,9 +170,10 @@ impl Remote {
     /// Learns the HTTP session from the answer to `initialize`; elsewhere nobody has one to give.
     fn learn_session(&self, headers: &HeaderMap) {
         if let Some(id) = headers.get(SESSION_ID) {
-            let mut id = id.clone();
-            id.set_sensitive(true);
-            *self.http_session.lock() = Some(id);
+            // A copy, for a clone keeps the whole head that it came in.
+            let mut id = HeaderValue::from_bytes(id.as_bytes()).ok();
+            id.iter_mut().for_each(|id| id.set_sensitive(true));
+            *self.http_session.lock() = id;
         }
     }
 
@@ -177,6 +181,9 @@ impl Remote {
     fn weigh(&self, link: &Link, failure: &Failure) {
         match &failure.cause {
             Cause::SessionLost => link.go_down(DownReason::new(DownCause::HttpSessionLost)),
+            Cause::Http(error) if error.is_logged_out() => {
+                link.go_down(DownReason::new(DownCause::Http(Arc::clone(error))));
+            }
             Cause::Http(error) if error.is_loss() => self.doubt.notify_one(),
             Cause::Http(_) => {}
         }

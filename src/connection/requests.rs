@@ -8,13 +8,15 @@ use tokio::time::Instant;
 use super::{
     Connection,
     about::{About, not_ready, not_ready_for},
+    call::check_egress,
     handshake::{Capabilities, Era},
     link::{Link, Loss, Request, Subject, Timing},
     listeners::Listening,
-    rounds,
+    rounds, wake,
 };
 use crate::{
     error::CallError,
+    policy::WhenDown,
     progress::ProgressReport,
     queue::Writer,
     telemetry,
@@ -37,6 +39,10 @@ pub(crate) struct Question {
     pub(crate) progress: Option<Writer<ProgressReport>>,
     /// Whether the server may answer with questions of its own.
     pub(crate) rounds: bool,
+    /// Members that the host adds to the `_meta`.
+    pub(crate) added: String,
+    /// The link that it goes over, where that is not the live one.
+    pub(crate) over: Option<Arc<Link>>,
     /// Whether a task is handed to the host instead of being followed.
     pub(crate) detached: bool,
 }
@@ -94,6 +100,8 @@ impl Question {
             mirrored: Vec::new(),
             progress: None,
             rounds: false,
+            added: String::new(),
+            over: None,
             detached: false,
         }
     }
@@ -119,6 +127,10 @@ impl Question {
         connection: &Arc<Connection>,
         clock: Clock,
     ) -> Result<Answered, CallError> {
+        // One that is asleep is woken for it.
+        if self.over.is_none() && connection.spec.sleeps() {
+            wake::link(connection, WhenDown::default(), clock.ends()).await?;
+        }
         let answered = self.send(connection, clock.left(), &[]).await?;
         rounds::complete(connection, self, answered, clock).await
     }
@@ -131,11 +143,13 @@ impl Question {
         more: &[u8],
     ) -> Result<Answered, CallError> {
         let about = self.about(connection);
-        let link = connection.live_link().clone().ok_or_else(|| not_ready(connection))?;
+        let live = || connection.live_link().clone();
+        let link = self.over.clone().or_else(live).ok_or_else(|| not_ready(connection))?;
         self.check_offer(connection, &link)?;
         let id = link.next_id();
         let trace = connection.trace_members();
         let meta = Meta {
+            added: &self.added,
             trace: trace.as_deref().unwrap_or_default(),
             ..link.meta(timing.idle.is_some() || self.progress.is_some())
         };
@@ -149,6 +163,8 @@ impl Question {
             Ok(())
         });
         written.map_err(|error| about.invalid(error.to_string()))?;
+        let server = connection.name();
+        check_egress(&connection.scope.secrets, (server, &self.what), [&frame, &[]])?;
         let span = telemetry::request_span(&link.span, self.method, id);
         let _listening = self.progress.as_ref().map(|writer| Listening::to(&link, id, writer));
         let (admitted, cancellable, waker) = (true, true, None);
@@ -171,6 +187,7 @@ impl Question {
             Err(loss) => Err(about.lost(link.epoch, loss)),
         };
         let outcome = outcome.and_then(|frame| open(about, frame));
+        let outcome = outcome.map_err(|error| about.redacted(error));
         telemetry::request_ended(&span, outcome.as_ref().err());
         outcome.map(|result| Answered { result, link: Arc::clone(&link), direct: true })
     }
@@ -226,7 +243,9 @@ pub(crate) fn kind(result: &RawResult, era: Option<Era>) -> Result<Kind, String>
     if !result.get().starts_with('{') {
         return Err("the result is not an object".to_owned());
     }
-    if era != Some(Era::Modern) {
+    // Most do not say it, and a long result is not worth a second reading.
+    let said = || memchr::memmem::find(result.get().as_bytes(), b"\"resultType\"").is_some();
+    if era != Some(Era::Modern) || !said() {
         return Ok(Kind::Complete);
     }
     let head: Head = serde_json::from_str(result.get()).map_err(|error| error.to_string())?;

@@ -219,6 +219,7 @@ async fn subscribe(connection: &Connection, link: &Arc<Link>) {
     let mut subscribed = BTreeSet::new();
     loop {
         let wanted = subscriptions.wanted();
+        let _hold = (!subscriptions.is_empty()).then(|| Link::hold(link));
         for uri in wanted.resources.difference(&subscribed.clone()) {
             subscribed.insert(uri.clone());
             if !offers("resources", "subscribe") {
@@ -259,6 +260,7 @@ async fn listen(connection: &Connection, link: &Arc<Link>) {
     let mut current: Option<(Topics, Reply)> = None;
     loop {
         let wanted = subscriptions.wanted();
+        let _hold = (!subscriptions.is_empty()).then(|| Link::hold(link));
         if current.as_ref().is_none_or(|(topics, _)| *topics != wanted) {
             // The earlier is given up only when the new one is on its way: better twice than never.
             let next = begin(connection, link, &wanted).await;

@@ -1,6 +1,10 @@
 //! Why a call has no result, and whether it may be repeated.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::value::RawValue;
 
@@ -59,6 +63,27 @@ pub enum CallError {
         tool: String,
         /// What was given instead of an object.
         found: String,
+    },
+    /// The arguments do not fit the schema of the tool, and its options say that they have to.
+    #[error("the arguments of {tool:?} do not fit its schema: {}", faults.join("; "))]
+    SchemaMismatch {
+        /// The tool id that was asked for.
+        tool: String,
+        /// What does not fit, where, without the values themselves; at most five.
+        faults: Vec<String>,
+    },
+    /// The arguments hold a secret that was declared for another server; see
+    /// [`SessionBuilder::egress_scope`](crate::SessionBuilder::egress_scope).
+    #[error(
+        "the arguments of {tool:?} hold a secret of server {owner:?}, which is none of {server:?}'s business"
+    )]
+    SecretOutOfScope {
+        /// The server of the tool.
+        server: String,
+        /// The tool id that was asked for.
+        tool: String,
+        /// The server that the secret was declared for.
+        owner: String,
     },
     /// The server of this tool has no live link at this moment.
     #[error("server {server:?} is {phase}{}; see its status, or await Server::ready", Because(.error))]
@@ -150,6 +175,20 @@ pub enum CallError {
         #[source]
         error: Arc<HttpError>,
     },
+    /// There is no authorization for the server, or not for this call. Where a person has to log in,
+    /// [`Server::login`](crate::Server::login) gives the URL.
+    #[error("{error}, to {tool:?} of server {server:?}")]
+    Unauthorized {
+        /// The server of the tool.
+        server: String,
+        /// The tool id that was asked for.
+        tool: String,
+        /// Whether the server may have acted.
+        delivery: Delivery,
+        /// Why there is none; always an [`HttpError::Unauthorized`].
+        #[source]
+        error: Arc<HttpError>,
+    },
     /// The server answered with something that is no result of a tool.
     #[error("server {server:?} gave an answer to {tool:?} that makes no sense: {detail}")]
     InvalidResponse {
@@ -194,6 +233,45 @@ pub enum CallError {
         /// What the server asked for.
         method: String,
     },
+    /// The circuit breaker of the server is open: too many calls to it have failed in a row.
+    #[error(
+        "the circuit breaker of server {server:?} is open after failures in a row; the next try is \
+         in {retry_after:?}"
+    )]
+    CircuitOpen {
+        /// The server of the tool.
+        server: String,
+        /// How long it is to the next try, at most.
+        retry_after: Duration,
+        /// When that is.
+        next_try: SystemTime,
+    },
+    /// The rate limit of the server would have let the call wait beyond its deadline.
+    #[error("the rate limit of server {server:?} has no room for this call for {retry_after:?}")]
+    RateLimited {
+        /// The server of the tool.
+        server: String,
+        /// How long it would have had to wait.
+        retry_after: Duration,
+    },
+    /// The host's [approval hook](crate::SessionBuilder::approval) said no.
+    #[error("the call of {tool:?} was denied: {reason}")]
+    Denied {
+        /// The tool id that was asked for.
+        tool: String,
+        /// What the hook gave as the reason.
+        reason: String,
+    },
+    /// A [layer](crate::layer) of the host ended the call with an error of its own.
+    #[error("the call of {tool:?} was ended by middleware: {source}")]
+    Middleware {
+        /// The tool id that was asked for.
+        tool: String,
+        /// What the layer said.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+        /// Whether the server may have acted.
+        delivery: Delivery,
+    },
     /// The session is closed, or was closed while the call was outstanding.
     #[error("the session is closed")]
     SessionClosed {
@@ -209,7 +287,8 @@ impl CallError {
         match self {
             Self::UnknownTool { .. } => "unknown_tool",
             Self::AmbiguousTool { .. } => "ambiguous_tool",
-            Self::InvalidArguments { .. } => "invalid_arguments",
+            Self::InvalidArguments { .. } | Self::SchemaMismatch { .. } => "invalid_arguments",
+            Self::SecretOutOfScope { .. } => "secret_out_of_scope",
             Self::NotReady { .. } => "not_ready",
             Self::TransportDown { .. } => "transport_down",
             Self::TimedOut { .. } => "timed_out",
@@ -217,19 +296,50 @@ impl CallError {
             Self::Overloaded { .. } => "overloaded",
             Self::Rejected { .. } => "rejected",
             Self::HttpStatus { .. } => "http_status",
+            Self::Unauthorized { .. } => "unauthorized",
             Self::InvalidResponse { .. } => "invalid_response",
             Self::NotOffered { .. } => "not_offered",
             Self::ResourceNotFound { .. } => "resource_not_found",
             Self::UnroutedResource { .. } => "unrouted_resource",
             Self::InputDeclined { .. } => "input_declined",
+            Self::CircuitOpen { .. } => "circuit_open",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Denied { .. } => "denied",
+            Self::Middleware { .. } => "middleware",
             Self::SessionClosed { .. } => "session_closed",
         }
     }
 
-    /// When to try again, where the server said so (`Retry-After`; RFC 9110, 10.2.3).
+    /// How long to wait before the call makes sense again, where that is known: from an open breaker,
+    /// a rate limit, or the server itself (`Retry-After`; RFC 9110, 10.2.3).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        if let Self::HttpStatus { error, .. } = self { error.retry_after() } else { None }
+        match self {
+            Self::CircuitOpen { retry_after, .. } | Self::RateLimited { retry_after, .. } => {
+                Some(*retry_after)
+            }
+            Self::HttpStatus { error, .. } => error.retry_after(),
+            Self::UnknownTool { .. }
+            | Self::AmbiguousTool { .. }
+            | Self::InvalidArguments { .. }
+            | Self::SchemaMismatch { .. }
+            | Self::SecretOutOfScope { .. }
+            | Self::NotReady { .. }
+            | Self::Denied { .. }
+            | Self::Middleware { .. }
+            | Self::TransportDown { .. }
+            | Self::TimedOut { .. }
+            | Self::Cancelled { .. }
+            | Self::Overloaded { .. }
+            | Self::Rejected { .. }
+            | Self::Unauthorized { .. }
+            | Self::InvalidResponse { .. }
+            | Self::NotOffered { .. }
+            | Self::ResourceNotFound { .. }
+            | Self::UnroutedResource { .. }
+            | Self::InputDeclined { .. }
+            | Self::SessionClosed { .. } => None,
+        }
     }
 
     /// Whether the server may have acted, and so whether the call may be repeated.
@@ -239,14 +349,21 @@ impl CallError {
             Self::UnknownTool { .. }
             | Self::AmbiguousTool { .. }
             | Self::InvalidArguments { .. }
+            | Self::SchemaMismatch { .. }
+            | Self::SecretOutOfScope { .. }
             | Self::NotReady { .. }
             | Self::NotOffered { .. }
             | Self::UnroutedResource { .. }
+            | Self::CircuitOpen { .. }
+            | Self::RateLimited { .. }
+            | Self::Denied { .. }
             | Self::Overloaded { .. } => Delivery::NotSent,
             Self::TransportDown { delivery, .. }
             | Self::TimedOut { delivery, .. }
             | Self::Cancelled { delivery, .. }
+            | Self::Middleware { delivery, .. }
             | Self::HttpStatus { delivery, .. }
+            | Self::Unauthorized { delivery, .. }
             | Self::SessionClosed { delivery } => *delivery,
             Self::Rejected { .. }
             | Self::ResourceNotFound { .. }

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{DownCause, DownReason, HttpError, SpecError, write_stderr};
+use super::{DownCause, DownReason, HttpError, SecretError, SpecError, write_stderr};
 
 /// How far a start had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub enum ConnectError {
         /// The directory as declared.
         path: PathBuf,
     },
+    /// A secret that it needs could not be had. Not retried where it cannot be otherwise next time.
+    #[error(transparent)]
+    Secret(Arc<SecretError>),
     /// The operating system refused to start the process.
     #[error("could not start {command:?}: {source}")]
     Spawn {
@@ -112,6 +115,7 @@ impl ConnectError {
             | Self::NoDirectory { .. }
             | Self::UnsupportedVersion { .. } => true,
             Self::Http(error) => error.is_permanent(),
+            Self::Secret(error) => error.is_permanent(),
             Self::Spawn { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
             Self::NotListening
             | Self::Ended { .. }
@@ -119,6 +123,30 @@ impl ConnectError {
             | Self::Refused { .. }
             | Self::InvalidAnswer { .. } => false,
         }
+    }
+}
+
+impl From<SecretError> for ConnectError {
+    fn from(error: SecretError) -> Self {
+        Self::Secret(Arc::new(error))
+    }
+}
+
+impl ConnectError {
+    /// Whether nothing goes on before a person has logged in.
+    pub(crate) fn needs_login(&self) -> bool {
+        matches!(self, Self::Http(error) if error.needs_login())
+    }
+
+    /// The want of a login as such, also where the link ended over it.
+    pub(crate) fn or_login(self) -> Self {
+        if let Self::Ended { reason, .. } = &self
+            && let DownCause::Http(error) = reason.kind()
+            && error.needs_login()
+        {
+            return Self::Http(Arc::clone(error));
+        }
+        self
     }
 }
 
@@ -155,7 +183,7 @@ pub enum ServerError {
 impl ServerError {
     /// Whether the host itself asked for it.
     pub(crate) fn was_asked_for(&self) -> bool {
-        matches!(self, Self::Down(reason) if matches!(reason.kind(), DownCause::Restarted))
+        matches!(self, Self::Down(reason) if reason.was_asked_for())
     }
 }
 
@@ -184,6 +212,10 @@ pub enum OpenError {
     /// The declaration is faulty; nothing was started.
     #[error("the session cannot be opened:{}", List(.0))]
     Spec(Vec<SpecError>),
+    /// A secret of [`SessionBuilder::secrets`](crate::SessionBuilder::secrets) could not be had;
+    /// nothing was started.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// Required servers did not become ready; whatever had started was stopped again.
     #[error("required servers are not ready:{}", List(.0))]
     Required(Vec<RequiredFailure>),

@@ -49,6 +49,8 @@ pub enum DownCause {
     Http(Arc<HttpError>),
     /// The server has forgotten the HTTP session (status 404; MCP 2025-11-25, basic/transports).
     HttpSessionLost,
+    /// The server no longer speaks the revision that was agreed: another has taken its place.
+    ProtocolChanged,
     /// The server left a health probe unanswered.
     Unresponsive {
         /// How long it had.
@@ -56,6 +58,9 @@ pub enum DownCause {
     },
     /// The host asked for a restart.
     Restarted,
+    /// Nobody used it for as long as [`ServerSpec::stop_when_idle`](crate::ServerSpec::stop_when_idle)
+    /// says; the next call starts it again.
+    Unused,
     /// The session was closed.
     SessionClosed,
     /// A defect of this crate: the actor that owned the link is gone.
@@ -67,10 +72,24 @@ impl DownReason {
         Self { cause, stderr_tail: Vec::new() }
     }
 
+    /// Whether nothing goes on before a person has logged in.
+    pub(crate) fn needs_login(&self) -> bool {
+        matches!(&self.cause, DownCause::Http(error) if error.needs_login())
+    }
+
     /// What ended the link.
     #[must_use]
     pub fn kind(&self) -> &DownCause {
         &self.cause
+    }
+
+    /// Whether the host itself wanted it so: no fault of the server.
+    pub(crate) fn was_asked_for(&self) -> bool {
+        matches!(self.cause, DownCause::Restarted | DownCause::Unused | DownCause::SessionClosed)
+    }
+
+    pub(crate) fn is_unused(&self) -> bool {
+        matches!(self.cause, DownCause::Unused)
     }
 
     /// The exit code, where the process exited by itself.
@@ -110,8 +129,10 @@ impl std::error::Error for DownReason {
             | DownCause::FrameTooLarge { .. }
             | DownCause::NotReading { .. }
             | DownCause::HttpSessionLost
+            | DownCause::ProtocolChanged
             | DownCause::Unresponsive { .. }
             | DownCause::Restarted
+            | DownCause::Unused
             | DownCause::SessionClosed
             | DownCause::Internal => None,
         }
@@ -139,10 +160,14 @@ impl fmt::Display for DownCause {
             }
             Self::Http(error) => write!(f, "{error}"),
             Self::HttpSessionLost => f.write_str("the server has forgotten the HTTP session"),
+            Self::ProtocolChanged => {
+                f.write_str("the server no longer speaks the revision that was agreed")
+            }
             Self::Unresponsive { after } => {
                 write!(f, "the server left a health probe unanswered for {after:?}")
             }
             Self::Restarted => f.write_str("the host asked for a restart"),
+            Self::Unused => f.write_str("nobody used it for a while; the next call starts it"),
             Self::SessionClosed => f.write_str("the session was closed"),
             Self::Internal => f.write_str("a defect in callboard: the link lost its owner"),
         }

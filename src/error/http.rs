@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, sync::Arc, time::Duration};
 
+use super::AuthError;
+
 /// What went wrong between us and a server behind a URL.
 ///
 /// Of the URL itself, only scheme, host and port are ever told.
@@ -102,6 +104,15 @@ pub enum HttpError {
         /// What came instead.
         found: String,
     },
+    /// There is no authorization for the server.
+    #[error("no authorization for {origin}: {error}")]
+    Unauthorized {
+        /// Scheme, host and port.
+        origin: String,
+        /// Why there is none.
+        #[source]
+        error: Arc<AuthError>,
+    },
     /// No client can be built from the declared settings.
     #[error("no HTTP client can be built as declared: {}", Chain(.source))]
     Settings {
@@ -127,6 +138,7 @@ impl HttpError {
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::Status { status, .. } => matches!(status, 401 | 403),
+            Self::Unauthorized { error, .. } => error.is_permanent(),
             Self::Redirected { .. }
             | Self::NotAllowed { .. }
             | Self::Endpoint { .. }
@@ -155,8 +167,25 @@ impl HttpError {
             | Self::Redirected { .. }
             | Self::NotAllowed { .. }
             | Self::Endpoint { .. }
+            | Self::Unauthorized { .. }
             | Self::Settings { .. } => false,
         }
+    }
+
+    /// Whether it was not asked, or did not answer, for want of authorization.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Unauthorized { .. })
+    }
+
+    /// Whether nothing goes on before a person has logged in.
+    pub(crate) fn needs_login(&self) -> bool {
+        matches!(self, Self::Unauthorized { error, .. } if error.needs_login())
+    }
+
+    /// Whether no request at all goes through before a person has logged in.
+    pub(crate) fn is_logged_out(&self) -> bool {
+        matches!(self, Self::Unauthorized { error, .. }
+            if matches!(**error, AuthError::LoginRequired { .. }))
     }
 
     /// Whether the next attempt may well succeed.

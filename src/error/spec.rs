@@ -93,6 +93,14 @@ pub enum SpecError {
         /// Which setting.
         what: &'static str,
     },
+    /// Two settings that cannot both be meant.
+    #[error("server {server:?}: it is {what}: leave one of the two out")]
+    Contradiction {
+        /// The server that declared it.
+        server: String,
+        /// The two.
+        what: &'static str,
+    },
     /// A backoff whose first delay is longer than its longest.
     #[error(
         "server {server:?}: the backoff starts at {initial:?}, above its maximum of {max:?}: swap them"

@@ -7,7 +7,7 @@ use reqwest::{
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 
-use crate::error::SpecError;
+use crate::{auth::Auth, error::SpecError, secret::Secret};
 
 /// A server that speaks streamable HTTP.
 ///
@@ -72,7 +72,10 @@ pub(crate) struct Http {
     pub(crate) given: Option<reqwest::Client>,
     pub(crate) pinned: Option<Pin>,
     pub(crate) probe_every: Option<Duration>,
-    plain_http: bool,
+    pub(crate) plain_http: bool,
+    pub(crate) auth: Option<Auth>,
+    /// Headers whose values are resolved at each connection.
+    pub(crate) secret_headers: Vec<(HeaderName, Secret)>,
     /// Headers that cannot be sent: their names, and what is wrong.
     unfit: Vec<(String, &'static str)>,
 }
@@ -93,7 +96,7 @@ impl Default for ClientSettings {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
-            keep_alive: Duration::from_secs(90),
+            keep_alive: Duration::from_secs(30),
             compression: true,
             verify: true,
             proxy: None,
@@ -136,6 +139,8 @@ impl<Kind> Remote<Kind> {
             pinned,
             probe_every: None,
             plain_http: false,
+            auth: None,
+            secret_headers: Vec::new(),
             unfit: Vec::new(),
         };
         Self { http, kind: PhantomData }
@@ -153,13 +158,28 @@ impl<Kind> Remote<Kind> {
         self
     }
 
+    /// Sends this header with every request, with a secret that is resolved at each connection.
+    pub fn header_from(mut self, name: impl AsRef<str>, secret: Secret) -> Self {
+        if let Some(header) = self.http.header_name(name.as_ref()) {
+            self.http.secret_headers.push((header, secret));
+        }
+        self
+    }
+
+    /// Shows the server who we are. Credentials go to the origin of the URL, and nowhere else:
+    /// redirects to others are not followed.
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.http.auth = Some(auth);
+        self
+    }
+
     /// How long a new connection may take. Default: 10 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.http.client.connect_timeout = limit;
         self
     }
 
-    /// How long an idle connection is kept for the next request. Default: 90 s.
+    /// How long an idle connection is kept for the next request. Default: 30 s.
     pub fn keep_alive(mut self, limit: Duration) -> Self {
         self.http.client.keep_alive = limit;
         self
@@ -223,12 +243,7 @@ impl<Kind> Remote<Kind> {
 
 impl Http {
     fn add_header(&mut self, name: &str, value: &str, sensitive: bool) {
-        let Ok(header) = HeaderName::try_from(name) else {
-            return self.unfit.push((name.to_owned(), "its name is no HTTP token"));
-        };
-        if is_reserved(header.as_str()) {
-            return self.unfit.push((name.to_owned(), "the protocol itself sets it"));
-        }
+        let Some(header) = self.header_name(name) else { return };
         let Ok(mut value) = HeaderValue::try_from(value) else {
             return self.unfit.push((name.to_owned(), "its value holds control characters"));
         };
@@ -236,10 +251,36 @@ impl Http {
         self.headers.append(header, value);
     }
 
+    /// A name that may be used; what is wrong with another is noted.
+    fn header_name(&mut self, name: &str) -> Option<HeaderName> {
+        let reason = match HeaderName::try_from(name) {
+            Ok(header) if !is_reserved(header.as_str()) => return Some(header),
+            Ok(_) => "the protocol itself sets it",
+            Err(_) => "its name is no HTTP token",
+        };
+        self.unfit.push((name.to_owned(), reason));
+        None
+    }
+
+    /// What is wrong with how authorization is declared.
+    fn auth_fault(&self) -> Option<(String, &'static str)> {
+        let header = match self.auth.as_ref()?.header() {
+            Ok(header) => header,
+            Err(name) => return Some((name, "its name is no HTTP token")),
+        };
+        let name = header.as_str().to_owned();
+        if is_reserved(&name) {
+            return Some((name, "the protocol itself sets it"));
+        }
+        let declared = self.headers.contains_key(&header)
+            || self.secret_headers.iter().any(|(name, _)| *name == header);
+        declared.then_some((name, "it is declared twice: as a header, and by auth"))
+    }
+
     pub(super) fn faults(&self, server: &str, faults: &mut Vec<SpecError>) {
         let server = || server.to_owned();
-        for (name, reason) in &self.unfit {
-            let (name, reason) = (name.clone(), *reason);
+        let unfit = self.unfit.iter().cloned().chain(self.auth_fault());
+        for (name, reason) in unfit {
             faults.push(SpecError::InvalidHeader { server: server(), name, reason });
         }
         let zeroes = [
@@ -276,7 +317,7 @@ impl Http {
             other => return Some(format!("its scheme is {other:?}, not http or https")),
         }
         let credentials = !url.username().is_empty() || url.password().is_some();
-        credentials.then(|| "it holds credentials: use sensitive_header for them".to_owned())
+        credentials.then(|| "it holds credentials: use auth for them".to_owned())
     }
 }
 
@@ -299,7 +340,7 @@ fn is_reserved(name: &str) -> bool {
 }
 
 /// Whether a URL leads to this machine, as far as its text says.
-fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let Some(host) = url.host_str() else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost"
@@ -320,6 +361,8 @@ impl fmt::Debug for Http {
         f.debug_struct("Http")
             .field("url", &url.as_deref().unwrap_or("invalid"))
             .field("headers", &self.headers)
+            .field("secret_headers", &self.secret_headers)
+            .field("auth", &self.auth)
             .field("pinned", &self.pinned)
             .field("client", &self.client)
             .finish_non_exhaustive()

@@ -1,10 +1,13 @@
 //! What a child process starts with: its environment and its program.
 
 use std::{
+    collections::HashMap,
     env,
     ffi::{OsStr, OsString},
     path::PathBuf,
 };
+
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     error::ConnectError,
@@ -15,17 +18,37 @@ use crate::{
 /// `LC_`: without them few programs work, and none of them holds a secret.
 const BASE: [&str; 7] = ["PATH", "HOME", "LANG", "TERM", "TMPDIR", "USER", "SHELL"];
 
+/// Secrets, by the variables that they are for.
+pub(crate) type Resolved = HashMap<OsString, SecretString>;
+
 /// The whole environment of a child: the base set, then what its spec names.
-pub(crate) fn variables(stdio: &Stdio) -> Vec<(OsString, OsString)> {
+pub(crate) fn variables(stdio: &Stdio, resolved: &Resolved) -> Vec<(OsString, OsString)> {
     let base = env::vars_os().filter(|(name, _)| is_base(name));
     let named = stdio.env.iter().filter_map(|(name, value)| {
         let value = match value {
             EnvValue::Inherited => env::var_os(name)?,
             EnvValue::Literal(value) => value.clone(),
+            EnvValue::Secret(_) => resolved.get(name)?.expose_secret().into(),
         };
         Some((name.clone(), value))
     });
     base.chain(named).collect()
+}
+
+/// Whether a secret can be a variable.
+pub(crate) fn fits(secret: &SecretString) -> bool {
+    !secret.expose_secret().contains('\0')
+}
+
+/// A variable of the host's.
+pub(crate) fn variable(name: &OsStr) -> Option<OsString> {
+    env::var_os(name)
+}
+
+/// The base set, and what else is to be passed on.
+pub(crate) fn passed(too: fn(&str) -> bool) -> impl Iterator<Item = (OsString, OsString)> {
+    let wanted = move |name: &OsStr| is_base(name) || name.to_str().is_some_and(too);
+    env::vars_os().filter(move |(name, _)| wanted(name))
 }
 
 fn is_base(name: &OsStr) -> bool {

@@ -8,7 +8,10 @@ use tokio::{net::unix::pipe, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::stdio::Stream;
-use crate::telemetry;
+use crate::{
+    redactor::{Redacting, Redactor},
+    telemetry,
+};
 
 const TAIL_BYTES: usize = 64 << 10;
 const TAIL_LINES: usize = 200;
@@ -17,15 +20,41 @@ const TAIL_LINES: usize = 200;
 const TRACED_A_SECOND: u32 = 20;
 
 /// The last 64 KiB, at most 200 lines, that a child wrote on stderr.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct StderrTail {
+    /// Redacted.
     bytes: Mutex<VecDeque<u8>>,
+    redacting: Mutex<Redacting>,
+    redactor: Redactor,
     /// Set once all that the child wrote before its end is here.
     complete: CancellationToken,
 }
 
 impl StderrTail {
-    pub(crate) fn push(&self, bytes: &[u8]) {
+    pub(crate) fn new(redactor: Redactor) -> Self {
+        Self {
+            bytes: Mutex::default(),
+            redacting: Mutex::new(redactor.stream()),
+            redactor,
+            complete: CancellationToken::new(),
+        }
+    }
+
+    /// Takes what the child wrote, and returns what can be told of it by now.
+    pub(crate) fn push(&self, bytes: &[u8]) -> Vec<u8> {
+        let redacted = self.redacting.lock().push(bytes);
+        self.keep(&redacted);
+        redacted
+    }
+
+    /// Knows that nothing follows what has come.
+    fn finish(&self) {
+        let rest = self.redacting.lock().flush();
+        self.keep(&rest);
+        self.complete.cancel();
+    }
+
+    fn keep(&self, bytes: &[u8]) {
         let kept = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
         let mut tail = self.bytes.lock();
         let excess = (tail.len() + kept.len()).saturating_sub(TAIL_BYTES);
@@ -37,6 +66,8 @@ impl StderrTail {
     pub(crate) fn lines(&self) -> Vec<String> {
         let bytes: Vec<u8> = self.bytes.lock().iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes);
+        // Of what has been learnt since.
+        let text = self.redactor.redact(&text);
         let mut lines: Vec<_> = text.lines().rev().take(TAIL_LINES).map(str::to_owned).collect();
         lines.reverse();
         lines
@@ -70,7 +101,7 @@ pub(crate) async fn drain(
                 if !matches!(read(pipe, &tail, &mut traced), Ok(true)) {
                     break;
                 }
-                tail.complete.cancel();
+                tail.finish();
             }
             () = gone.cancelled() => {
                 // Its last words are still in the pipe.
@@ -80,7 +111,7 @@ pub(crate) async fn drain(
         }
         tokio::task::consume_budget().await;
     }
-    tail.complete.cancel();
+    tail.finish();
 }
 
 /// Reads what is there, a pipe's fill at most; false at the end of the stream.
@@ -90,8 +121,7 @@ fn read(stream: &pipe::Receiver, tail: &StderrTail, traced: &mut Rate) -> io::Re
         match stream.try_read(&mut chunk) {
             Ok(0) => return Ok(false),
             Ok(count) => {
-                tail.push(&chunk[..count]);
-                trace(&chunk[..count], traced);
+                trace(&tail.push(&chunk[..count]), traced);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),
@@ -142,14 +172,14 @@ mod tests {
 
     #[test]
     fn the_tail_is_bounded_in_lines_and_bytes() {
-        let tail = StderrTail::default();
+        let tail = StderrTail::new(Redactor::default());
         for n in 0..1000 {
-            tail.push(format!("line {n}\n").as_bytes());
+            drop(tail.push(format!("line {n}\n").as_bytes()));
         }
         let lines = tail.lines();
         assert_eq!(lines.len(), TAIL_LINES);
         assert_eq!(lines.last().map(String::as_str), Some("line 999"));
-        tail.push(&vec![b'x'; 10 * TAIL_BYTES]);
+        drop(tail.push(&vec![b'x'; 10 * TAIL_BYTES]));
         assert_eq!(tail.lines().concat().len(), TAIL_BYTES);
     }
 }

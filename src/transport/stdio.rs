@@ -92,8 +92,12 @@ fn widen(pipe: impl std::os::fd::AsFd) {
 fn widen(_: impl std::os::fd::AsFd) {}
 
 /// Starts the child, in a process group of its own.
-pub(crate) fn start(stdio: &Stdio, census: &Arc<Census>) -> Result<Started, ConnectError> {
-    let variables = environment::variables(stdio);
+pub(crate) fn start(
+    stdio: &Stdio,
+    secrets: &environment::Resolved,
+    census: &Arc<Census>,
+) -> Result<Started, ConnectError> {
+    let variables = environment::variables(stdio, secrets);
     let program = environment::program(stdio, &variables)?;
     let refused = |source: io::Error| ConnectError::Spawn {
         command: program.display().to_string(),

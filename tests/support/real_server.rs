@@ -167,3 +167,14 @@ pub(crate) const SDK: Tools = Tools {
     hold: ("a.hold", || json!({})),
     arrived: "holding",
 };
+
+/// The server behind an authorization server of its own, whose tokens live this long.
+pub(crate) async fn oauth(world: &World, seconds: u32) -> RealServer {
+    let start = |port: u16| {
+        let mut command = Command::new(world::installed("python/bin/python"));
+        command.arg(world::root().join("tests/servers/oauth.py"));
+        command.args([port.to_string(), seconds.to_string()]);
+        command
+    };
+    RealServer::start(world, start).await
+}

@@ -74,6 +74,10 @@ pub(crate) fn server(
     identity: &Identity,
     clients: Option<&Authority>,
 ) -> HttpServer {
+    HttpServer::start(dialect, Some(accept(config(identity, clients))))
+}
+
+pub(crate) fn config(identity: &Identity, clients: Option<&Authority>) -> ServerConfig {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider));
     let config = config.with_safe_default_protocol_versions().unwrap();
@@ -86,8 +90,7 @@ pub(crate) fn server(
             config.with_client_cert_verifier(verifier.build().unwrap())
         }
     };
-    let config = config.with_single_cert(identity.chain.clone(), identity.key.clone_key()).unwrap();
-    HttpServer::start(dialect, Some(accept(config)))
+    config.with_single_cert(identity.chain.clone(), identity.key.clone_key()).unwrap()
 }
 
 fn accept(config: ServerConfig) -> Accept {

@@ -9,14 +9,15 @@ use std::{
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 use tracing::Span;
 
-use super::{Call, Concluded, Kept};
+use super::{Call, Concluded, Kept, Stage, output, routed};
 use crate::{
     catalog::Tool,
     connection::{
-        Connection, host_requests,
-        link::Timing,
+        Connection, SessionScope, host_requests,
+        link::{Link, Timing},
         requests::{Answered, Clock, Kind, Question, kind},
         rounds,
         tasks::{self, Pursuit},
@@ -24,9 +25,7 @@ use crate::{
     error::CallError,
     host::{Elicitation, UrlAnswer, UrlQuestion},
     output::Output,
-    progress::ProgressReport,
     query::Query,
-    queue::Writer,
 };
 
 /// JSON-RPC code of a server of MCP 2025-11-25 that wants URLs visited before it answers (client/
@@ -45,31 +44,45 @@ pub(super) struct Continued {
 impl Continued {
     pub(super) fn new(
         (tool, span): (Tool, Span),
-        (concluded, kept): (Concluded, Kept),
-        timing: Timing,
-        (progress, detached): (Option<Writer<ProgressReport>>, bool),
+        question: Question,
+        concluded: Concluded,
+        (timing, began): (Timing, Instant),
     ) -> Self {
-        let clock = Clock::since(timing, kept.began);
+        let clock = Clock::since(timing, began);
         let Concluded { result, link, .. } = concluded;
-        let mut question = question(&tool, &kept);
-        (question.progress, question.detached) = (progress, detached);
         let connection = Arc::clone(tool.connection());
         let rest = Box::pin(async move {
             let first = Answered { result, link, direct: true };
             let answered = rounds::complete(&connection, &question, first, clock).await?;
-            Ok(Output::new(answered.result))
+            Ok(output(&connection, answered.result))
         });
         Self { tool, span, rest }
     }
 
+    /// The call as it was sent first.
+    pub(super) fn question(tool: &Tool, kept: &Kept, over: Option<Arc<Link>>) -> Question {
+        let mut question = Question::new("tools/call", Some(tool.name()));
+        question.what = tool.id().to_owned();
+        question.members = tool.members().as_bytes().to_vec();
+        // They were written before, so they can be.
+        drop(kept.arguments.write(&mut question.members));
+        question.mirrored = tool.mirrored(&kept.arguments);
+        question.added = tool.terms().meta.clone();
+        (question.rounds, question.over) = (true, over);
+        question
+    }
+
     /// The URLs that a server wants visited first, where that is why it refused a call.
-    pub(super) fn urls_of(error: &CallError, tool: &Tool) -> Option<Vec<UrlQuestion>> {
+    pub(super) fn urls_of(
+        outcome: &Result<Output, CallError>,
+        tool: &Tool,
+    ) -> Option<Vec<UrlQuestion>> {
         #[derive(Deserialize)]
         struct Wanted<'a> {
             #[serde(borrow)]
             elicitations: Vec<&'a RawValue>,
         }
-        let CallError::Rejected { code: URLS_FIRST, data: Some(data), .. } = error else {
+        let Err(CallError::Rejected { code: URLS_FIRST, data: Some(data), .. }) = outcome else {
             return None;
         };
         let connection = tool.connection();
@@ -84,12 +97,13 @@ impl Continued {
 
     /// Has the host show the URLs, then makes the call once more.
     pub(super) fn after_urls(
-        tool: Tool,
+        (tool, over): (Tool, Option<Arc<Link>>),
         urls: Vec<UrlQuestion>,
-        kept: &Kept,
+        kept: Kept,
         timing: Timing,
     ) -> Self {
-        let (question, clock) = (question(&tool, kept), Clock::since(timing, kept.began));
+        let question = Self::question(&tool, &kept, over);
+        let clock = Clock::since(timing, kept.began);
         let connection = Arc::clone(tool.connection());
         let rest = Box::pin(async move {
             let about = question.about(&connection);
@@ -103,7 +117,7 @@ impl Continued {
                     });
                 }
             }
-            Ok(Output::new(question.ask(&connection, clock).await?.result))
+            Ok(output(&connection, question.ask(&connection, clock).await?.result))
         });
         Self { tool, span: Span::none(), rest }
     }
@@ -111,18 +125,6 @@ impl Continued {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Output, CallError>> {
         self.rest.as_mut().poll(cx)
     }
-}
-
-/// The call as it was sent first.
-fn question(tool: &Tool, kept: &Kept) -> Question {
-    let mut question = Question::new("tools/call", Some(tool.name()));
-    question.what = tool.id().to_owned();
-    question.members = tool.members().as_bytes().to_vec();
-    // They were written before, so they can be.
-    drop(kept.arguments.write(&mut question.members));
-    question.mirrored = tool.mirrored(&kept.arguments);
-    question.rounds = true;
-    question
 }
 
 impl fmt::Debug for Continued {
@@ -136,7 +138,16 @@ impl fmt::Debug for Continued {
 #[must_use = "a call is sent when it is awaited"]
 pub struct Detach {
     call: Call,
-    tool: Option<Tool>,
+    place: Place,
+}
+
+/// Whose task it would be.
+#[derive(Debug)]
+enum Place {
+    Known(Arc<Connection>),
+    /// Of the servers that may have the tool, the one that lists it by then.
+    Unlisted(Arc<SessionScope>, String),
+    Nowhere,
 }
 
 /// What a detached call came to.
@@ -162,9 +173,21 @@ pub struct Task {
 impl Call {
     /// Hands the host the task that the server may make of this call, instead of following it.
     pub fn detach(mut self) -> Detach {
-        let tool = self.tool().cloned();
+        let place = match &self.stage {
+            Stage::Declared { tool, .. } | Stage::Waiting { tool, .. } => {
+                Place::Known(Arc::clone(tool.connection()))
+            }
+            Stage::Unlisted { unlisted, .. } => {
+                Place::Unlisted(Arc::clone(&unlisted.scope), unlisted.id.clone())
+            }
+            Stage::Refused(_)
+            | Stage::Relisted(_)
+            | Stage::Continued(_)
+            | Stage::Guarded(_)
+            | Stage::Ended => Place::Nowhere,
+        };
         self.more().detached = true;
-        Detach { call: self, tool }
+        Detach { call: self, place }
     }
 }
 
@@ -173,15 +196,20 @@ impl Future for Detach {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let output = ready!(Pin::new(&mut self.call).poll(cx))?;
-        let task = self.tool.as_ref().and_then(|tool| {
-            let id = tasks::id_of(output.raw()).filter(|_| is_task(&output))?;
-            Some(Task::new(Arc::clone(tool.connection()), &id))
-        });
+        let connection = match &self.place {
+            Place::Known(connection) => Some(Arc::clone(connection)),
+            Place::Unlisted(scope, id) => {
+                routed(scope, id).ok().map(|tool| Arc::clone(tool.connection()))
+            }
+            Place::Nowhere => None,
+        };
+        let id = tasks::id_of(output.raw()).filter(|_| is_task(&output));
+        let task = connection.zip(id).map(|(connection, id)| Task::new(connection, &id));
         Poll::Ready(Ok(task.map_or(Detached::Output(output), Detached::Task)))
     }
 }
 
-fn is_task(output: &Output) -> bool {
+pub(super) fn is_task(output: &Output) -> bool {
     kind(output.raw_result(), Some(crate::connection::handshake::Era::Modern)) == Ok(Kind::Task)
 }
 
@@ -210,7 +238,7 @@ impl Task {
         Query::new(&self.connection, move |connection, terms| async move {
             let what = format!("task {id}");
             let answered = Pursuit::new(&connection, &id, &what).run(terms.clock).await?;
-            Ok(Output::new(answered.result))
+            Ok(output(&connection, answered.result))
         })
     }
 

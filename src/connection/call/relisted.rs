@@ -6,7 +6,7 @@ use std::{pin::Pin, time::Duration};
 
 use tokio::{sync::broadcast::error::RecvError, time::Instant};
 
-use super::Call;
+use super::{Call, Way};
 use crate::{arguments::Arguments, catalog::Tool, error::CallError, event::Event, output::Output};
 
 /// JSON-RPC code of a server that found a header and the message at odds.
@@ -48,10 +48,11 @@ impl Again {
         let left = self.total.map(|total| total.saturating_sub(self.began.elapsed()));
         let within = left.unwrap_or(LISTING).min(LISTING);
         let listed = tokio::time::timeout(within, list_again(&tool)).await;
+        let options = tool.options().clone();
         let found = tool.connection().scope.board.load().get(tool.id()).cloned();
         let (Ok(()), Some(tool)) = (listed, found) else { return refused };
-        let mut call = Call::of_tool(tool, self.arguments);
-        (call.idle_timeout, call.once) = (self.idle_timeout, true);
+        let mut call = Call::of_tool(tool.with_options(&options), self.arguments);
+        (call.idle_timeout, call.once, call.way) = (self.idle_timeout, true, Way::Live);
         call.total_timeout =
             self.total.map(|total| total.saturating_sub(self.began.elapsed()).max(NO_TIME));
         call.await

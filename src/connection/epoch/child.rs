@@ -14,9 +14,10 @@ use crate::{
         inbound::Inbound,
         link::{Link, Way},
     },
-    error::{ConnectError, DownCause, DownReason},
-    spec::Stdio,
+    error::{ConnectError, DownCause, DownReason, SecretCause, SecretError},
+    spec::{EnvValue, Stdio},
     transport::{
+        environment::{self, Resolved},
         process::Process,
         stderr::{self, StderrTail},
         stdio,
@@ -60,7 +61,7 @@ impl Epoch {
         slot: &mut Option<Running>,
     ) -> Result<(Agreement, Running), ConnectError> {
         let (patience, us) = (self.patience(), &self.connection.introduction);
-        let (running, child) = self.start_child(spec)?;
+        let (running, child) = self.start_child(spec).await?;
         let running = slot.insert(running).clone();
         match handshake::shake(&running.link, us, Plan::FindOut(self.era), patience).await {
             Ok(agreement) => return Ok((agreement, running)),
@@ -69,7 +70,7 @@ impl Epoch {
             Err(HandshakeError::EndedAtProbe(_)) => self.tear_down(running).await,
             Err(HandshakeError::Failed(error)) => return Err(error),
         }
-        let running = slot.insert(self.start_child(spec)?.0).clone();
+        let running = slot.insert(self.start_child(spec).await?.0).clone();
         match handshake::shake(&running.link, us, Plan::Only(Era::Legacy), patience).await {
             Ok(agreement) => Ok((agreement, running)),
             Err(HandshakeError::EndedAtProbe(error) | HandshakeError::Failed(error)) => Err(error),
@@ -77,15 +78,17 @@ impl Epoch {
     }
 
     /// Starts the process, and the tasks of its link.
-    fn start_child(&self, spec: &Stdio) -> Result<(Running, Child), ConnectError> {
+    async fn start_child(&self, spec: &Stdio) -> Result<(Running, Child), ConnectError> {
         let scope = &self.connection.scope;
-        let stdio::Started { child, stdin, stdout, stderr } = stdio::start(spec, &scope.census)?;
+        let secrets = self.resolve_environment(spec).await?;
+        let started = stdio::start(spec, &secrets, &scope.census)?;
+        let stdio::Started { child, stdin, stdout, stderr } = started;
         let process = self.adopt(child, spec)?;
         let limits = self.connection.spec.limits;
         let way = Way::Stream(stdin.clone());
         let link = Link::new(self.number, self.span.clone(), limits, way, self.on_down());
         let link = Arc::new(link);
-        let tail = Arc::new(StderrTail::default());
+        let tail = Arc::new(StderrTail::new(scope.secrets.redactor.clone()));
         self.connection.set_stderr(Arc::clone(&tail));
         let child = Child {
             process: process.clone(),
@@ -104,6 +107,22 @@ impl Epoch {
         self.spawn(stderr::drain(stderr, tail, exited, gone));
         self.spawn(self.read(stdout, &running, &child));
         Ok((running, child))
+    }
+
+    /// The secrets that the child is told by its environment.
+    async fn resolve_environment(&self, spec: &Stdio) -> Result<Resolved, ConnectError> {
+        let (scope, name) = (&self.connection.scope, self.connection.name());
+        let mut resolved = Resolved::new();
+        for (variable, value) in &spec.env {
+            let EnvValue::Secret(secret) = value else { continue };
+            let value = scope.resolve(secret, Some(name)).await?;
+            if !environment::fits(&value) {
+                let (reference, cause) = (secret.reference(), SecretCause::Unfit);
+                return Err(SecretError { reference, cause }.into());
+            }
+            resolved.insert(variable.clone(), value);
+        }
+        Ok(resolved)
     }
 
     fn adopt(&self, child: tokio::process::Child, spec: &Stdio) -> Result<Process, ConnectError> {

@@ -15,7 +15,7 @@ use crate::{
     spec::{Dialect, Http, HttpEra, Pin},
     status::TransportKind,
     telemetry,
-    transport::http::endpoint::Endpoint,
+    transport::http::endpoint::{Access, Endpoint},
 };
 
 type Connected = (Agreement, Running, Arc<Remote>);
@@ -34,7 +34,8 @@ impl Epoch {
             telemetry::certificates_not_verified(&self.span);
         }
         let max_frame = self.connection.spec.limits.max_frame;
-        let endpoint = Endpoint::new(http, clients, max_frame)
+        let access = self.access().await?;
+        let endpoint = Endpoint::new(http, clients, max_frame, access)
             .map_err(|error| ConnectError::Http(Arc::new(error)))?;
         let known = clients.known(&http.url);
         let era = self.era.or(known.map(|known| known.era.into()));
@@ -58,6 +59,17 @@ impl Epoch {
                 Err(error)
             }
         }
+    }
+
+    /// Whom we are to the server, as far as that is known before it is asked.
+    async fn access(&self) -> Result<Access, ConnectError> {
+        // Every server behind a URL has one.
+        let authority = self.connection.authority.clone().ok_or(ConnectError::Spawn {
+            command: String::new(),
+            source: Arc::new(std::io::ErrorKind::Unsupported.into()),
+        })?;
+        let headers = authority.renew().await?;
+        Ok(Access { headers, authority, redactor: self.connection.scope.secrets.redactor.clone() })
     }
 
     async fn open_streamable(

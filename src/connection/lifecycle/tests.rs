@@ -9,12 +9,14 @@ fn at(state: State) -> Lifecycle {
 }
 
 fn states() -> Vec<State> {
-    let mut states = vec![Idle, Starting { epoch: 3 }, Ready { epoch: 3 }];
+    let mut states = vec![Idle { epoch: 0 }, Idle { epoch: 3 }];
+    states.extend([Starting { epoch: 3 }, Ready { epoch: 3 }]);
+    states.extend([false, true].map(|wanted| GoingIdle { epoch: 3, wanted }));
     for gone in [false, true] {
         for asleep in [false, true] {
             states.push(BackingOff { epoch: 3, asleep, gone });
         }
-        states.push(Failed { epoch: 3, gone });
+        states.extend([Failed { epoch: 3, gone }, AuthRequired { epoch: 3, gone }]);
     }
     states.extend([Stopping { epoch: 3 }, Stopped { epoch: 3 }]);
     states
@@ -25,25 +27,51 @@ fn expected(state: State, fact: Fact) -> (State, Vec<Action>) {
     let backing_off = |asleep, gone| BackingOff { epoch: 3, asleep, gone };
     let opens = (Starting { epoch: 4 }, vec![Open { epoch: 4 }]);
     match (state, fact) {
-        (Idle, StartAsked | RestartAsked) => (Starting { epoch: 1 }, vec![Open { epoch: 1 }]),
-        (Idle, StopAsked) => (Stopped { epoch: 0 }, vec![Finish]),
+        (Idle { epoch }, StartAsked | WakeAsked | RestartAsked) => {
+            (Starting { epoch: epoch + 1 }, vec![Open { epoch: epoch + 1 }])
+        }
+        (Idle { epoch }, StopAsked) => (Stopped { epoch }, vec![Finish]),
+
+        (Ready { .. }, WentIdle { epoch: 3 }) => (GoingIdle { epoch: 3, wanted: false }, vec![]),
+        (GoingIdle { .. }, WakeAsked) => (GoingIdle { epoch: 3, wanted: true }, vec![]),
+        (GoingIdle { .. }, RestartAsked) => (backing_off(false, false), vec![]),
+        (GoingIdle { wanted: true, .. }, Gone { epoch: 3 }) => opens,
+        (GoingIdle { wanted: false, .. }, Gone { epoch: 3 }) => (Idle { epoch: 3 }, vec![]),
+        (GoingIdle { .. }, StopAsked) => (Stopping { epoch: 3 }, vec![Close]),
 
         (Starting { .. } | Ready { .. }, RestartAsked) => (backing_off(false, false), vec![Close]),
-        (BackingOff { gone: true, .. } | Failed { gone: true, .. }, RestartAsked) => opens,
-        (BackingOff { gone: false, .. } | Failed { gone: false, .. }, RestartAsked) => {
-            (backing_off(false, false), vec![])
-        }
+        (
+            BackingOff { gone: true, .. }
+            | Failed { gone: true, .. }
+            | AuthRequired { gone: true, .. },
+            RestartAsked,
+        ) => opens,
+        (
+            BackingOff { gone: false, .. }
+            | Failed { gone: false, .. }
+            | AuthRequired { gone: false, .. },
+            RestartAsked,
+        ) => (backing_off(false, false), vec![]),
 
         (
             Starting { .. }
             | Ready { .. }
             | BackingOff { gone: false, .. }
-            | Failed { gone: false, .. },
+            | Failed { gone: false, .. }
+            | AuthRequired { gone: false, .. },
             StopAsked,
         ) => (Stopping { epoch: 3 }, vec![Close]),
-        (BackingOff { gone: true, .. } | Failed { gone: true, .. }, StopAsked) => {
-            (Stopped { epoch: 3 }, vec![Finish])
+        (
+            BackingOff { gone: true, .. }
+            | Failed { gone: true, .. }
+            | AuthRequired { gone: true, .. },
+            StopAsked,
+        ) => (Stopped { epoch: 3 }, vec![Finish]),
+
+        (Starting { .. } | Ready { .. }, LoginNeeded { epoch: 3 }) => {
+            (AuthRequired { epoch: 3, gone: false }, vec![])
         }
+        (AuthRequired { .. }, Gone { epoch: 3 }) => (AuthRequired { epoch: 3, gone: true }, vec![]),
 
         (Starting { .. }, Opened { epoch: 3 }) => (Ready { epoch: 3 }, vec![]),
         (Starting { .. }, StartFailed { epoch: 3, permanent: false })
@@ -71,12 +99,15 @@ fn every_state_takes_every_fact_as_the_table_says() {
         for epoch in [2, 3, 4] {
             for fact in [
                 StartAsked,
+                WakeAsked,
                 RestartAsked,
                 StopAsked,
                 Opened { epoch },
                 StartFailed { epoch, permanent: false },
                 StartFailed { epoch, permanent: true },
                 WentDown { epoch },
+                LoginNeeded { epoch },
+                WentIdle { epoch },
                 Slept { epoch },
                 Gone { epoch },
             ] {
@@ -141,6 +172,19 @@ fn the_backoff_grows_until_sustained_uptime_resets_it() {
         }
     }
     assert_eq!(attempts, [0, 1, 2, 0, 1]);
+}
+
+#[test]
+fn going_idle_counts_as_no_failure() {
+    let mut lifecycle = Lifecycle::new(RestartPolicy::never());
+    lifecycle.step(WakeAsked, SECOND);
+    for epoch in 1..=100 {
+        lifecycle.step(Opened { epoch }, SECOND);
+        assert_eq!(lifecycle.step(WentIdle { epoch }, SECOND), []);
+        assert_eq!(lifecycle.step(Gone { epoch }, SECOND), []);
+        assert_eq!(lifecycle.state(), Idle { epoch });
+        assert_eq!(lifecycle.step(WakeAsked, SECOND), [Open { epoch: epoch + 1 }]);
+    }
 }
 
 #[test]

@@ -35,3 +35,19 @@ impl Drop for Pause {
         }
     }
 }
+
+/// A link that is kept, although no call is in flight, as long as one of these is held.
+pub(crate) struct Hold(Arc<Link>);
+
+impl Link {
+    pub(crate) fn hold(link: &Arc<Self>) -> Hold {
+        link.state.lock().held += 1;
+        Hold(Arc::clone(link))
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.state.lock().held -= 1;
+    }
+}

@@ -31,6 +31,8 @@ pub(super) struct State {
     pub(super) write_error: Option<Arc<io::Error>>,
     /// How many requests failed when the link went down.
     pub(super) lost: usize,
+    /// How many have it kept although no call is in flight.
+    pub(super) held: usize,
     /// How many questions of the server are with the host: as long as any is, nothing is idle.
     pub(super) paused: usize,
     /// When the clock task looks next; no deadline lies before it.
@@ -84,6 +86,7 @@ impl State {
             sink,
             write_error: None,
             lost: 0,
+            held: 0,
             paused: 0,
             alarm: None,
         }
@@ -150,6 +153,11 @@ impl State {
 }
 
 impl State {
+    /// Whether calls are in flight, or somebody listens.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.calls > 0 || self.held > 0 || self.paused > 0
+    }
+
     /// Whether the time of a request has run out.
     pub(super) fn is_late(&self, pending: &Pending, now: Instant) -> bool {
         self.deadline_of(pending).is_some_and(|at| at <= now)

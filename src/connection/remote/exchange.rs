@@ -85,8 +85,18 @@ impl Remote {
             Content::Refused { status: StatusCode::NOT_FOUND, .. } if session => {
                 return Err(Failure::session_lost());
             }
-            Content::Refused { body, .. } if is_error_answer(&body) => body,
+            Content::Refused { status, body } if is_error_answer(&body) => {
+                // It refuses whoever asks, and not what was asked.
+                if is_unaddressed(&body) && is_estranged(status) {
+                    self.disowned.store(true, Ordering::Relaxed);
+                    self.doubt.notify_one();
+                }
+                body
+            }
             Content::Refused { status, body } => {
+                if is_estranged(status) {
+                    self.doubt.notify_one();
+                }
                 return Err(self.refusal(status, &answered.headers, &body));
             }
         };
@@ -141,7 +151,7 @@ impl Remote {
                 let error = broken.unwrap_or_else(|| self.endpoint.ended());
                 return Err(Failure::maybe_sent(error));
             }
-            events = self.reopen(link, &mut cursor, 0).await?;
+            events = self.reopen(link, &mut cursor, None).await?;
         }
     }
 
@@ -185,6 +195,16 @@ impl Remote {
             Err(_elapsed) => self.doubt.notify_one(),
         }
     }
+}
+
+/// Whether a status may be how a server greets a stranger: one that has taken the place of another
+/// knows nothing of what was agreed.
+fn is_estranged(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 404 | 405)
+}
+
+fn is_unaddressed(body: &[u8]) -> bool {
+    matches!(wire::classify(wire::trim(body)), Incoming::Unroutable)
 }
 
 /// Whether the body of an error status is a JSON-RPC error: then that says more than the status.

@@ -10,11 +10,14 @@ use super::Remote;
 use crate::{
     connection::{
         ask::{AskError, ask},
-        handshake::Era,
+        handshake::{Era, is_modern},
         link::{Link, Loss, Timing},
     },
     error::{DownCause, DownReason},
 };
+
+/// JSON-RPC code of a server that failed, and said nothing of what it speaks.
+const INTERNAL_ERROR: i64 = -32603;
 
 /// How long a server has to answer a probe.
 const PROBE: Duration = Duration::from_secs(10);
@@ -57,21 +60,30 @@ impl Remote {
 
     /// Asks the server something that has no consequences, and returns what says that it is lost.
     async fn probe(&self, link: &Arc<Link>) -> Option<DownCause> {
-        let method = match link.era() {
-            Some(Era::Modern) => "server/discover",
-            Some(Era::Legacy) | None => "ping",
-        };
+        let modern = link.era() == Some(Era::Modern);
+        let method = if modern { "server/discover" } else { "ping" };
         let timing = Timing { idle: None, total: Some(PROBE) };
+        self.disowned.store(false, Ordering::Relaxed);
         match ask(link, method, timing, |_| Ok(())).await {
+            Ok(result) if modern => (!is_modern(&result)).then_some(DownCause::ProtocolChanged),
+            Err(AskError::Refused(error)) if modern => {
+                (error.code != INTERNAL_ERROR).then_some(DownCause::ProtocolChanged)
+            }
+            Err(AskError::Refused(_)) => {
+                let disowned = self.disowned.load(Ordering::Relaxed);
+                disowned.then_some(DownCause::HttpSessionLost)
+            }
             Err(AskError::Lost(Loss::Http { error, .. })) => {
-                let alive = error.status().is_some_and(|status| status < 500);
+                // For want of authorization nobody was asked, or it was the server that said so.
+                let alive = error.is_unauthorized()
+                    || error.status().is_some_and(|status| status < 500 && status != 404);
                 (!alive).then_some(DownCause::Http(error))
             }
             Err(AskError::Lost(Loss::TimedOut { after, .. })) => {
                 Some(DownCause::Unresponsive { after })
             }
             // Whatever it says, it is there; or the link is down already.
-            Ok(_) | Err(AskError::Refused(_) | AskError::Malformed(_) | AskError::Lost(_)) => None,
+            Ok(_) | Err(AskError::Malformed(_) | AskError::Lost(_)) => None,
         }
     }
 }

@@ -50,7 +50,7 @@ impl Remote {
         loop {
             let spoke = self.read_on(link, &mut events, &mut cursor).await;
             quiet = if spoke { 0 } else { (quiet + 1).min(QUIET) };
-            match self.reopen(link, &mut cursor, quiet).await {
+            match self.reopen(link, &mut cursor, Some(quiet)).await {
                 Ok(next) => events = next,
                 Err(Failure { cause: Cause::Http(error), .. }) => {
                     return link.go_down(DownReason::new(DownCause::Http(error)));
@@ -76,24 +76,27 @@ impl Remote {
     }
 
     /// Takes a stream up where it ended: as soon as the server wants, and as often as its restart
-    /// policy would start it again.
+    /// policy would start it again. `quiet` is how many streams without a word came before, if it is
+    /// the server's own and not that of an answer.
     pub(super) async fn reopen(
         &self,
         link: &Arc<Link>,
         cursor: &mut Cursor,
-        quiet: u32,
+        quiet: Option<u32>,
     ) -> Result<Box<EventStream>, Failure> {
         let policy = self.connection.upgrade().map(|connection| connection.spec.restart.clone());
         let policy = policy.unwrap_or_default();
         let mut failure = Failure::maybe_sent(self.endpoint.ended());
         for attempt in 0..policy.max_restarts.max(1) {
-            let pause = policy.backoff.delay(attempt.max(quiet), fastrand::f64());
+            let pause =
+                policy.backoff.delay(attempt.max(quiet.unwrap_or_default()), fastrand::f64());
             tokio::time::sleep(pause.max(cursor.retry.unwrap_or_default())).await;
             failure = match self.endpoint.listen(self.session_headers(link), cursor).await {
                 Ok(answered) => match answered.content {
                     Content::Stream(events) => return Ok(events),
-                    Content::Refused { status: StatusCode::NOT_FOUND, .. }
-                        if self.has_session() =>
+                    // What it has offered before, it only refuses to a stranger.
+                    Content::Refused { status, .. }
+                        if self.has_session() && is_loss(status, quiet.is_some()) =>
                     {
                         return Err(Failure::session_lost());
                     }
@@ -134,6 +137,14 @@ impl Remote {
             error = read => link.go_down(DownReason::new(DownCause::Http(Arc::new(error)))),
             _ = link.down() => {}
         }
+    }
+}
+
+fn is_loss(status: StatusCode, offered: bool) -> bool {
+    match status.as_u16() {
+        404 => true,
+        400 | 405 | 410 => offered,
+        _ => false,
     }
 }
 

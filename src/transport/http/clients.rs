@@ -1,11 +1,18 @@
 //! The HTTP clients of a runtime, and what they may reach.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use reqwest::{Certificate, Client, Identity, Proxy, Url, redirect};
+use reqwest::{Certificate, Identity, Proxy, Url, redirect};
 
-use super::failure::shared;
+use super::{
+    client::{Client, USER_AGENT},
+    connect::{Connector, Fault, fault},
+    failure::shared,
+    pool::Pool,
+    tasks::Tasks,
+    tls::Trust,
+};
 use crate::{
     error::HttpError,
     spec::{ClientSettings, Dialect, Http, origin},
@@ -13,23 +20,48 @@ use crate::{
 
 /// The clients of a runtime: one for each set of settings, so that servers that agree in them share
 /// its connections.
-#[derive(Default)]
 pub(crate) struct Clients {
     /// Origins that may be reached; all, if there is no list.
     allowed: Option<Vec<String>>,
-    built: Mutex<HashMap<ClientSettings, Client>>,
+    tasks: Arc<Tasks>,
+    built: Mutex<HashMap<ClientSettings, Built>>,
     /// What was learnt about URLs. About URLs, and not origins: a gateway speaks for many servers.
     learnt: Mutex<HashMap<String, Dialect>>,
+}
+
+#[derive(Debug, Clone)]
+enum Built {
+    Direct(Arc<Direct>),
+    Proxied(reqwest::Client),
+}
+
+/// The pools of servers that are reached without a proxy, by origin.
+#[derive(Debug)]
+struct Direct {
+    trust: Trust,
+    pools: Mutex<HashMap<String, Arc<Pool>>>,
 }
 
 /// About how many URLs something is kept.
 const LEARNT: usize = 4096;
 
 impl Clients {
-    /// Clients that reach these URLs' origins only. What is no URL allows nothing.
-    pub(crate) fn limited_to(urls: &[String]) -> Self {
-        let origins = urls.iter().filter_map(|url| Url::parse(url).ok()).map(|url| origin(&url));
-        Self { allowed: Some(origins.collect()), ..Self::default() }
+    /// Clients that reach the origins of these URLs only, if there is such a list. What is no URL
+    /// allows nothing.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, which the connections are going to be of.
+    pub(crate) fn new(allowed: Option<Vec<String>>) -> Self {
+        let parsed = |urls: Vec<String>| {
+            urls.iter().filter_map(|url| Url::parse(url).ok()).map(|url| origin(&url)).collect()
+        };
+        Self {
+            allowed: allowed.map(parsed),
+            tasks: Arc::new(Tasks::new()),
+            built: Mutex::default(),
+            learnt: Mutex::default(),
+        }
     }
 
     /// Refuses a URL of an origin that is not allowed, before its name is resolved.
@@ -41,17 +73,33 @@ impl Clients {
         }
     }
 
-    /// The client for a declared server.
-    pub(crate) fn client(&self, http: &Http) -> Result<Client, HttpError> {
+    /// The client for a declared server at this URL.
+    pub(crate) fn client(&self, http: &Http, url: &Url) -> Result<Client, HttpError> {
         if let Some(given) = &http.given {
-            return Ok(given.clone());
+            return Ok(Client::Foreign(given.clone()));
         }
-        if let Some(built) = self.built.lock().get(&http.client) {
+        let settings = |source| HttpError::Settings { source };
+        match self.built(&http.client).map_err(settings)? {
+            Built::Proxied(client) => Ok(Client::Foreign(client)),
+            Built::Direct(direct) => {
+                let pool = direct.pool(&http.client, url, &self.tasks).map_err(settings)?;
+                Ok(Client::Direct { pool, compression: http.client.compression })
+            }
+        }
+    }
+
+    fn built(&self, settings: &ClientSettings) -> Result<Built, Fault> {
+        if let Some(built) = self.built.lock().get(settings) {
             return Ok(built.clone());
         }
-        let client =
-            build(&http.client).map_err(|error| HttpError::Settings { source: shared(error) })?;
-        Ok(self.built.lock().entry(http.client.clone()).or_insert(client).clone())
+        let built = match &settings.proxy {
+            Some(proxy) => Built::Proxied(proxied(settings, proxy).map_err(shared)?),
+            None => {
+                let trust = Trust::new(settings).map_err(fault)?;
+                Built::Direct(Arc::new(Direct { trust, pools: Mutex::default() }))
+            }
+        };
+        Ok(self.built.lock().entry(settings.clone()).or_insert(built).clone())
     }
 
     /// How a URL was spoken to last.
@@ -71,10 +119,23 @@ impl Clients {
         self.learnt.lock().remove(url);
     }
 
-    /// Drops the clients, and with them the connections that nobody uses.
-    pub(crate) fn close(&self) {
+    /// Drops the clients, and returns when none of their connections is left.
+    pub(crate) async fn close(&self) {
         let built = std::mem::take(&mut *self.built.lock());
-        drop(built);
+        for built in built.into_values() {
+            if let Built::Direct(direct) = built {
+                let pools = std::mem::take(&mut *direct.pools.lock());
+                pools.into_values().for_each(|pool| pool.close());
+            }
+        }
+        self.tasks.end().await;
+    }
+}
+
+impl Drop for Clients {
+    /// Where nobody waited for the end.
+    fn drop(&mut self) {
+        self.tasks.abort();
     }
 }
 
@@ -85,13 +146,35 @@ impl std::fmt::Debug for Clients {
     }
 }
 
-fn build(settings: &ClientSettings) -> reqwest::Result<Client> {
+impl Direct {
+    fn pool(
+        &self,
+        settings: &ClientSettings,
+        url: &Url,
+        tasks: &Arc<Tasks>,
+    ) -> Result<Arc<Pool>, Fault> {
+        let origin = origin(url);
+        if let Some(pool) = self.pools.lock().get(&origin) {
+            return Ok(Arc::clone(pool));
+        }
+        let tls = match url.scheme() {
+            "https" => Some(self.trust.config().map_err(fault)?),
+            _ => None,
+        };
+        let connector = Connector::new(url, tls, settings.connect_timeout, Arc::clone(tasks))?;
+        let pool = Pool::new(connector, settings.keep_alive, Arc::clone(tasks));
+        Ok(Arc::clone(self.pools.lock().entry(origin).or_insert(pool)))
+    }
+}
+
+/// A client for servers behind a proxy.
+fn proxied(settings: &ClientSettings, proxy: &str) -> reqwest::Result<reqwest::Client> {
     let mut roots = Vec::new();
     for pem in &settings.roots {
         roots.extend(Certificate::from_pem_bundle(pem)?);
     }
-    let mut builder = Client::builder()
-        .user_agent(concat!("callboard/", env!("CARGO_PKG_VERSION")))
+    let mut builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
         .connect_timeout(settings.connect_timeout)
         .pool_idle_timeout(settings.keep_alive)
         .tcp_nodelay(true)
@@ -102,11 +185,9 @@ fn build(settings: &ClientSettings) -> reqwest::Result<Client> {
         .redirect(redirect::Policy::none())
         // The variables of the environment are not.
         .no_proxy()
+        .proxy(Proxy::all(proxy)?)
         .tls_certs_merge(roots)
         .tls_danger_accept_invalid_certs(!settings.verify);
-    if let Some(proxy) = &settings.proxy {
-        builder = builder.proxy(Proxy::all(proxy)?);
-    }
     if let Some(identity) = &settings.identity {
         builder = builder.identity(Identity::from_pem(identity)?);
     }

@@ -1,19 +1,28 @@
 //! One server behind a URL, as one link sees it: requests out, answers in.
 
-use std::time::Duration;
+use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 
-use reqwest::{
-    Body, Client, Method, Request, Response, StatusCode, Url,
+use bytes::Bytes;
+use http::{
+    Method, Response, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION},
 };
+use http_body::Body as _;
+use reqwest::Url;
 
 use super::{
+    body::{Body, BodyError},
+    client::Client,
     clients::Clients,
     events::{Cursor, EventStream},
-    failure::{self, Failure, shared},
+    failure::{self, Failure},
+    pool::Asked,
+    target::Target,
 };
 use crate::{
-    error::{Delivery, HttpError},
+    auth::Authority,
+    error::{AuthError, Delivery, HttpError},
+    redactor::Redactor,
     spec::{Http, origin},
 };
 
@@ -26,6 +35,10 @@ const EVENTS: &str = "text/event-stream";
 /// How many redirects of one request are followed.
 const REDIRECTS: usize = 5;
 
+/// How often a request is sent, where the server wants other authorization for it each time: a token,
+/// a nonce for its proof, more scopes.
+const ATTEMPTS: usize = 4;
+
 /// How much is read of an answer that is an error.
 const ERROR_BODY: usize = 64 << 10;
 
@@ -37,12 +50,24 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(crate) struct Endpoint {
     client: Client,
     url: Url,
+    target: Target,
     origin: String,
-    /// What was declared.
+    /// What was declared, and what goes without saying.
     headers: HeaderMap,
     /// The same, and what every message is posted with.
     message_headers: HeaderMap,
     max_frame: usize,
+    authority: Arc<Authority>,
+    redactor: Redactor,
+}
+
+/// What a link shows its server, and what is kept from everybody else.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// Declared headers that hold secrets.
+    pub(crate) headers: HeaderMap,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) redactor: Redactor,
 }
 
 /// The answer to a request.
@@ -65,7 +90,12 @@ pub(crate) enum Content {
 }
 
 impl Endpoint {
-    pub(crate) fn new(http: &Http, clients: &Clients, max_frame: usize) -> Result<Self, HttpError> {
+    pub(crate) fn new(
+        http: &Http,
+        clients: &Clients,
+        max_frame: usize,
+        access: Access,
+    ) -> Result<Self, HttpError> {
         let url = match Url::parse(&http.url) {
             Ok(url) => url,
             // The session would not have been opened.
@@ -74,19 +104,36 @@ impl Endpoint {
             }
         };
         clients.admit(&url)?;
-        let client = clients.client(http)?;
-        let mut message_headers = http.headers.clone();
+        let client = clients.client(http, &url)?;
+        let target = target(&url)?;
+        let mut headers = client.headers();
+        headers.extend(http.headers.clone());
+        let Access { headers: secret, authority, redactor } = access;
+        headers.extend(secret);
+        let mut message_headers = headers.clone();
         message_headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
         let both = HeaderValue::from_static("application/json, text/event-stream");
         message_headers.insert(ACCEPT, both);
-        let (origin, headers) = (origin(&url), http.headers.clone());
-        Ok(Self { client, url, origin, headers, message_headers, max_frame })
+        let origin = origin(&url);
+        Ok(Self {
+            client,
+            url,
+            target,
+            origin,
+            headers,
+            message_headers,
+            max_frame,
+            authority,
+            redactor,
+        })
     }
 
     /// The same server at another URL of its origin, absolute or relative.
     pub(crate) fn at(&self, reference: &str) -> Result<Self, HttpError> {
         match self.url.join(reference) {
-            Ok(url) if url.origin() == self.url.origin() => Ok(Self { url, ..self.clone() }),
+            Ok(url) if url.origin() == self.url.origin() => {
+                Ok(Self { target: target(&url)?, url, ..self.clone() })
+            }
             Ok(url) => Err(HttpError::Endpoint { origin: self.origin(), found: origin(&url) }),
             Err(error) => {
                 Err(HttpError::Endpoint { origin: self.origin(), found: error.to_string() })
@@ -100,64 +147,101 @@ impl Endpoint {
 
     /// Posts a message, with the headers that are its own.
     pub(crate) async fn post(&self, message: Vec<u8>, own: HeaderMap) -> Result<Answered, Failure> {
-        let headers = joined(&self.message_headers, own);
-        let response = self.send(Method::POST, headers, Some(message)).await?;
+        let response =
+            self.send(Method::POST, (&self.message_headers, own), message.into()).await?;
         self.answered(response).await
     }
 
     /// Asks for the stream of what the server says of its own accord, from the cursor on.
     pub(crate) async fn listen(
         &self,
-        own: HeaderMap,
+        mut own: HeaderMap,
         cursor: &Cursor,
     ) -> Result<Answered, Failure> {
-        let mut headers = joined(&self.headers, own);
-        headers.insert(ACCEPT, HeaderValue::from_static(EVENTS));
+        own.insert(ACCEPT, HeaderValue::from_static(EVENTS));
         if let Some(id) = &cursor.last_event_id {
-            headers.insert(LAST_EVENT_ID, id.clone());
+            own.insert(LAST_EVENT_ID, id.clone());
         }
-        let response = self.send(Method::GET, headers, None).await?;
+        let response = self.send(Method::GET, (&self.headers, own), Bytes::new()).await?;
         self.answered(response).await
     }
 
     /// Tells the server that the HTTP session is over. It may not care (status 405), or be gone.
     pub(crate) async fn farewell(&self, own: HeaderMap) {
-        let deletion = self.send(Method::DELETE, joined(&self.headers, own), None);
+        let deletion = self.send(Method::DELETE, (&self.headers, own), Bytes::new());
         drop(tokio::time::timeout(FAREWELL, deletion).await);
     }
 
-    /// Sends a request, and follows redirects within the origin.
+    /// Sends a request with what authorizes it; again, where the server wants something else, and
+    /// that can be had.
     async fn send(
         &self,
         method: Method,
-        headers: HeaderMap,
-        message: Option<Vec<u8>>,
-    ) -> Result<Response, Failure> {
-        let message = message.map(bytes::Bytes::from);
-        let mut url = self.url.clone();
+        (common, own): (&HeaderMap, HeaderMap),
+        message: Bytes,
+    ) -> Result<Response<Body>, Failure> {
+        if self.authority.is_silent() {
+            return self.exchange(method, (common, own), message).await;
+        }
+        let mut attempt = 1;
+        loop {
+            let permit = self.authority.permit((&method, &self.url)).await;
+            let permit = permit.map_err(|error| self.unauthorized(error, Delivery::NotSent))?;
+            let own = joined(&own, &permit.headers);
+            let response = self.exchange(method.clone(), (common, own), message.clone()).await?;
+            let answer = (response.status(), response.headers());
+            let fared = self.authority.fared(&permit, answer).await;
+            let again = fared.map_err(|error| self.unauthorized(error, Delivery::Answered))?;
+            if !again || attempt == ATTEMPTS {
+                return Ok(response);
+            }
+            // Read to its end, for the connection to be used again.
+            self.error_body(response.into_body()).await;
+            attempt += 1;
+        }
+    }
+
+    fn unauthorized(&self, error: Arc<AuthError>, delivery: Delivery) -> Failure {
+        Failure::new(HttpError::Unauthorized { origin: self.origin(), error }, delivery)
+    }
+
+    /// Sends a request, and follows redirects within the origin.
+    async fn exchange(
+        &self,
+        method: Method,
+        (common, own): (&HeaderMap, HeaderMap),
+        message: Bytes,
+    ) -> Result<Response<Body>, Failure> {
+        let mut redirected = None;
         for _ in 0..=REDIRECTS {
-            let mut request = Request::new(method.clone(), url.clone());
-            *request.headers_mut() = headers.clone();
-            *request.body_mut() = message.clone().map(Body::from);
-            let response = self.client.execute(request).await;
-            let response = response.map_err(|error| Failure::of_request(&self.origin, error))?;
+            let (url, target) = match &redirected {
+                Some((url, target)) => (url, target),
+                None => (&self.url, &self.target),
+            };
+            let asked = || {
+                let (headers, body) = (joined(common, &own), message.clone());
+                Asked { method: method.clone(), headers, body }
+            };
+            let response = self.client.send((url, target), asked).await?;
             if !is_redirect(&method, response.status()) {
                 return Ok(response);
             }
-            url = self.redirected(&url, response.headers())?;
+            redirected = Some(self.redirected(url, response.headers())?);
         }
         Err(self.not_followed(format!("itself, more than {REDIRECTS} times")))
     }
 
-    fn redirected(&self, url: &Url, headers: &HeaderMap) -> Result<Url, Failure> {
+    fn redirected(&self, url: &Url, headers: &HeaderMap) -> Result<(Url, Target), Failure> {
         let location = headers.get(LOCATION).and_then(|location| location.to_str().ok());
-        let Some(target) = location.and_then(|location| url.join(location).ok()) else {
+        let url = location.and_then(|location| url.join(location).ok());
+        let Some((url, target)) = url.and_then(|url| Some((url.clone(), Target::new(&url).ok()?)))
+        else {
             return Err(self.not_followed("no URL".to_owned()));
         };
-        if target.origin() == self.url.origin() {
-            return Ok(target);
+        if url.origin() == self.url.origin() {
+            return Ok((url, target));
         }
-        Err(self.not_followed(origin(&target)))
+        Err(self.not_followed(origin(&url)))
     }
 
     fn not_followed(&self, to: String) -> Failure {
@@ -165,25 +249,25 @@ impl Endpoint {
         Failure::new(HttpError::Redirected { origin: self.origin(), to }, Delivery::NotSent)
     }
 
-    async fn answered(&self, mut response: Response) -> Result<Answered, Failure> {
-        let status = response.status();
-        let headers = std::mem::take(response.headers_mut());
+    async fn answered(&self, response: Response<Body>) -> Result<Answered, Failure> {
+        let (head, body) = response.into_parts();
+        let (status, headers) = (head.status, head.headers);
         let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         let content = if !status.is_success() {
-            let body = self.error_body(response).await;
+            let body = self.error_body(body).await;
             Content::Refused { status, body }
         } else if is_kind(kind, EVENTS) {
-            Content::Stream(Box::new(EventStream::new(&self.origin, response, self.max_frame)))
+            Content::Stream(Box::new(EventStream::new(&self.origin, body, self.max_frame)))
         } else if is_kind(kind, JSON) && status != StatusCode::ACCEPTED {
-            Content::Message(self.body(response).await?)
+            Content::Message(self.body(body).await?)
         } else if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT)
-            || response.content_length() == Some(0)
+            || body.length() == Some(0)
         {
             // Read to its end, for the connection to be used again.
-            self.error_body(response).await;
+            self.error_body(body).await;
             Content::Accepted
         } else {
-            let found = String::from_utf8_lossy(kind).into_owned();
+            let found = self.redactor.redact(&String::from_utf8_lossy(kind)).into_owned();
             let found = if found.is_empty() { "no content type".to_owned() } else { found };
             let error = HttpError::ContentType { origin: self.origin(), found };
             return Err(Failure::new(error, Delivery::Answered));
@@ -192,41 +276,40 @@ impl Endpoint {
     }
 
     /// Reads a message to its end.
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
-        let expected = response.content_length().and_then(|length| usize::try_from(length).ok());
-        let mut body = Vec::new();
-        if expected.is_some_and(|length| length <= self.max_frame) {
-            body.reserve_exact(expected.unwrap_or_default());
+    async fn body(&self, mut body: Body) -> Result<Vec<u8>, Failure> {
+        let mut message = Vec::new();
+        if let Some(length) = body.length().filter(|length| *length <= self.max_frame) {
+            message.reserve_exact(length);
         }
-        loop {
-            let chunk = response.chunk().await.map_err(|error| self.broken(error))?;
-            let Some(chunk) = chunk else { return Ok(body) };
-            if body.len() + chunk.len() > self.max_frame {
+        while let Some(chunk) = next_chunk(&mut body).await {
+            let chunk = chunk.map_err(|error| self.broken(error))?;
+            if message.len() + chunk.len() > self.max_frame {
                 let limit = self.max_frame;
                 return Err(Failure::maybe_sent(HttpError::TooLarge {
                     origin: self.origin(),
                     limit,
                 }));
             }
-            body.extend_from_slice(&chunk);
+            message.extend_from_slice(&chunk);
         }
+        Ok(message)
     }
 
     /// As much as came of the body of an error: the status says enough.
-    async fn error_body(&self, mut response: Response) -> Vec<u8> {
-        let mut body = Vec::new();
-        while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend_from_slice(&chunk[..chunk.len().min(ERROR_BODY - body.len())]);
-            if body.len() >= ERROR_BODY {
+    async fn error_body(&self, mut body: Body) -> Vec<u8> {
+        let mut read = Vec::new();
+        while let Some(Ok(chunk)) = next_chunk(&mut body).await {
+            read.extend_from_slice(&chunk[..chunk.len().min(ERROR_BODY - read.len())]);
+            if read.len() >= ERROR_BODY {
                 break;
             }
         }
-        body
+        read
     }
 
-    fn broken(&self, error: reqwest::Error) -> Failure {
+    fn broken(&self, error: BodyError) -> Failure {
         let origin = self.origin();
-        Failure::maybe_sent(HttpError::Broken { origin, source: shared(error) })
+        Failure::maybe_sent(HttpError::Broken { origin, source: Arc::new(error) })
     }
 
     /// What a status that is no answer says.
@@ -236,7 +319,7 @@ impl Endpoint {
         headers: &HeaderMap,
         body: &[u8],
     ) -> HttpError {
-        failure::status(&self.origin, status.as_u16(), headers, body)
+        failure::status(&self.origin, status.as_u16(), headers, (body, &self.redactor))
     }
 
     pub(crate) fn ended(&self) -> HttpError {
@@ -244,10 +327,29 @@ impl Endpoint {
     }
 }
 
-fn joined(common: &HeaderMap, own: HeaderMap) -> HeaderMap {
+fn target(url: &Url) -> Result<Target, HttpError> {
+    Target::new(url).map_err(|error| HttpError::Settings { source: Arc::new(error) })
+}
+
+fn joined(common: &HeaderMap, own: &HeaderMap) -> HeaderMap {
     let mut headers = common.clone();
-    headers.extend(own);
+    for (name, value) in own {
+        headers.insert(name, value.clone());
+    }
     headers
+}
+
+/// The next piece of a body; none at its end.
+async fn next_chunk(body: &mut Body) -> Option<Result<Bytes, BodyError>> {
+    loop {
+        let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
+        match frame.map(http_body::Frame::into_data) {
+            Ok(Ok(chunk)) => return Some(Ok(chunk)),
+            // Trailers, which nobody reads.
+            Ok(Err(_)) => {}
+            Err(error) => return Some(Err(error)),
+        }
+    }
 }
 
 /// Whether a redirect may be followed: not by a method that would change on the way.

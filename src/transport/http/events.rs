@@ -14,11 +14,14 @@ use std::{
 
 use bytes::Bytes;
 use futures_core::Stream as _;
-use http_body::{Body, Frame};
-use reqwest::{Response, header::HeaderValue};
+use http::HeaderValue;
+use http_body::Frame;
 use sse_stream::{Error, Sse, SseStream};
 
-use super::failure::shared;
+use super::{
+    body::{Body, BodyError},
+    utf8::Decoder,
+};
 use crate::error::HttpError;
 
 /// A stream of events, one message each.
@@ -47,10 +50,11 @@ pub(crate) struct Event {
 }
 
 impl EventStream {
-    pub(crate) fn new(origin: &str, response: Response, limit: usize) -> Self {
+    pub(crate) fn new(origin: &str, body: Body, limit: usize) -> Self {
         let unframed = Arc::new(AtomicUsize::new(0));
         let body = Metered {
-            body: response.into(),
+            body,
+            decoder: Decoder::default(),
             // Field names and line ends come on top of the message.
             limit: limit.saturating_add(1024),
             unframed: Arc::clone(&unframed),
@@ -88,7 +92,7 @@ impl EventStream {
         };
         match source.downcast::<MeteredError>().map(|error| *error) {
             Ok(MeteredError::TooLarge) => HttpError::TooLarge { origin, limit: self.limit },
-            Ok(MeteredError::Body(error)) => HttpError::Broken { origin, source: shared(error) },
+            Ok(MeteredError::Body(error)) => HttpError::Broken { origin, source: Arc::new(error) },
             Err(source) => HttpError::Broken { origin, source: source.into() },
         }
     }
@@ -100,9 +104,10 @@ impl fmt::Debug for EventStream {
     }
 }
 
-/// A body that breaks off where an event grows above the limit.
+/// A body that is text, and breaks off where an event grows above the limit.
 struct Metered {
-    body: reqwest::Body,
+    body: Body,
+    decoder: Decoder,
     limit: usize,
     unframed: Arc<AtomicUsize>,
 }
@@ -110,12 +115,12 @@ struct Metered {
 #[derive(Debug, thiserror::Error)]
 enum MeteredError {
     #[error(transparent)]
-    Body(reqwest::Error),
+    Body(BodyError),
     #[error("an event is above the limit")]
     TooLarge,
 }
 
-impl Body for Metered {
+impl http_body::Body for Metered {
     type Data = Bytes;
     type Error = MeteredError;
 
@@ -132,6 +137,6 @@ impl Body for Metered {
         if before.saturating_add(count) > self.limit {
             return Poll::Ready(Some(Err(MeteredError::TooLarge)));
         }
-        Poll::Ready(Some(Ok(frame)))
+        Poll::Ready(Some(Ok(frame.map_data(|piece| self.decoder.decode(piece)))))
     }
 }

@@ -6,9 +6,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use reqwest::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use rustls::AlertDescription;
 
-use crate::error::{Delivery, HttpError};
+use super::pool::Unanswered;
+use crate::{
+    error::{Delivery, HttpError},
+    redactor::Redactor,
+};
 
 /// Why an exchange brought no answer, and whether its request may have left.
 #[derive(Debug, Clone)]
@@ -37,7 +42,23 @@ impl Failure {
         Self { cause: Cause::SessionLost, delivery: Delivery::NotSent }
     }
 
-    /// What the client said about a request that got no answer.
+    /// What a connection said about a request that got no answer.
+    pub(crate) fn of_exchange(origin: &str, Unanswered { error, written }: Unanswered) -> Self {
+        let origin = origin.to_owned();
+        let tls = tls_error(&error);
+        let sent = written && !tls.is_some_and(is_refusal);
+        let (delivery, tls) =
+            (if sent { Delivery::MaybeSent } else { Delivery::NotSent }, tls.is_some());
+        let source = Arc::new(error);
+        let error = if tls {
+            HttpError::Tls { origin, source }
+        } else {
+            HttpError::Broken { origin, source }
+        };
+        Self::new(error, delivery)
+    }
+
+    /// What a client that is not ours said about a request that got no answer.
     pub(crate) fn of_request(origin: &str, error: reqwest::Error) -> Self {
         let origin = origin.to_owned();
         let (connecting, tls) = (error.is_connect(), is_tls(&error));
@@ -57,16 +78,43 @@ pub(crate) fn shared(error: reqwest::Error) -> Arc<dyn Error + Send + Sync> {
     Arc::new(error.without_url())
 }
 
-/// Whether TLS stands anywhere behind an error; I/O errors hide it one in another.
-fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    let inner = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-    error.is::<rustls::Error>()
-        || inner.is_some_and(|inner| is_tls(inner))
-        || error.source().is_some_and(is_tls)
+pub(super) fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    tls_error(error).is_some()
+}
+
+/// What TLS said, if it stands anywhere behind an error; I/O errors hide it one in another.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let hidden = || error.downcast_ref::<std::io::Error>()?.get_ref();
+    error.downcast_ref().or_else(|| tls_error(hidden()?)).or_else(|| tls_error(error.source()?))
+}
+
+/// Whether the server does not want to have to do with us: of our certificate it may say so only
+/// when we have sent a request, which it has not read then (RFC 8446, 4.4.2.4 and 6.2).
+fn is_refusal(error: &rustls::Error) -> bool {
+    use AlertDescription as Alert;
+    let rustls::Error::AlertReceived(alert) = error else { return false };
+    [
+        Alert::NoCertificate,
+        Alert::BadCertificate,
+        Alert::UnsupportedCertificate,
+        Alert::CertificateRevoked,
+        Alert::CertificateExpired,
+        Alert::CertificateUnknown,
+        Alert::CertificateRequired,
+        Alert::UnknownCA,
+        Alert::AccessDenied,
+        Alert::DecryptError,
+    ]
+    .contains(alert)
 }
 
 /// What a status that is no answer says.
-pub(crate) fn status(origin: &str, status: u16, headers: &HeaderMap, body: &[u8]) -> HttpError {
+pub(crate) fn status(
+    origin: &str,
+    status: u16,
+    headers: &HeaderMap,
+    (body, redactor): (&[u8], &Redactor),
+) -> HttpError {
     /// How much of a body is kept.
     const KEPT: usize = 1024;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -74,9 +122,14 @@ pub(crate) fn status(origin: &str, status: u16, headers: &HeaderMap, body: &[u8]
         origin: origin.to_owned(),
         status,
         retry_after: text(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now())),
-        challenge: text(WWW_AUTHENTICATE).map(str::to_owned),
-        body: String::from_utf8_lossy(&body[..body.len().min(KEPT)]).into_owned(),
+        challenge: text(WWW_AUTHENTICATE).map(|text| redactor.redact(text).into_owned()),
+        // Redacted before it is cut, for a part of a secret is not found.
+        body: shortened(&redactor.redact(&String::from_utf8_lossy(body)), KEPT),
     }
+}
+
+fn shortened(text: &str, limit: usize) -> String {
+    text[..text.floor_char_boundary(limit)].to_owned()
 }
 
 /// Seconds, or a date (RFC 9110, 10.2.3).

@@ -2,7 +2,7 @@
 //! 2026-07-28, basic/transports/streamable-http).
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");

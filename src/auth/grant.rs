@@ -1,0 +1,389 @@
+//! Grants: how a token is come by without a person.
+
+use std::{fmt, sync::Arc};
+
+use oauth2::ClientSecret;
+use reqwest::Url;
+use rmcp::transport::auth::enterprise::{
+    EmaAuthorizationServer, EmaClientAuthentication, EmaExchangeRequest,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+
+use super::{
+    OAuth,
+    authority::Home,
+    discovery::Found,
+    exchange::{Proof, ask, endpoint},
+    http::Asker,
+    jwt::{Signer, unique},
+    store::TokenStore,
+    tokens::{Client, Granted, Tokens, now},
+};
+use crate::{error::AuthError, secret::Secret};
+
+/// What is declared.
+#[derive(Debug, Clone)]
+pub(crate) enum Declared {
+    ClientCredentials(ClientCredentials),
+    JwtBearer(JwtBearer),
+    Enterprise(EnterpriseManaged),
+    Person(OAuth),
+}
+
+/// OAuth 2.1 client credentials (RFC 6749, 4.4): the program itself is who is authorized.
+///
+/// The token is renewed before it ends, and when the server refuses it.
+#[derive(Clone)]
+#[must_use]
+pub struct ClientCredentials {
+    id: String,
+    proof: Credential,
+    token_url: Option<String>,
+    scopes: Vec<String>,
+    resource: Option<String>,
+    audience: Option<String>,
+}
+
+#[derive(Clone)]
+enum Credential {
+    /// In a header or in the body; as the authorization server says, where it is not declared.
+    Secret(Secret, Option<bool>),
+    Key(Secret),
+}
+
+impl ClientCredentials {
+    /// The client's id and secret. They are shown in a header (`client_secret_basic`), or in the body
+    /// where the authorization server takes only that.
+    pub fn new(id: impl Into<String>, secret: Secret) -> Self {
+        Self::of(id.into(), Credential::Secret(secret, None))
+    }
+
+    /// The client's id, and the private key (PEM: P-256, P-384, Ed25519 or RSA) that it signs with who
+    /// it is (`private_key_jwt`; RFC 7523, 2.2).
+    pub fn private_key(id: impl Into<String>, key: Secret) -> Self {
+        Self::of(id.into(), Credential::Key(key))
+    }
+
+    fn of(id: String, proof: Credential) -> Self {
+        Self { id, proof, token_url: None, scopes: Vec::new(), resource: None, audience: None }
+    }
+
+    /// Shows the secret in a header (`client_secret_basic`), whatever the authorization server says.
+    pub fn secret_in_header(mut self) -> Self {
+        if let Credential::Secret(_, in_body) = &mut self.proof {
+            *in_body = Some(false);
+        }
+        self
+    }
+
+    /// Shows the secret in the body (`client_secret_post`), whatever the authorization server says.
+    pub fn secret_in_body(mut self) -> Self {
+        if let Credential::Secret(_, in_body) = &mut self.proof {
+            *in_body = Some(true);
+        }
+        self
+    }
+
+    /// Where tokens are given. Without this it is found out from the server's metadata, once the
+    /// server has refused a request.
+    pub fn token_url(mut self, url: impl Into<String>) -> Self {
+        self.token_url = Some(url.into());
+        self
+    }
+
+    /// The scopes to ask for. Without any, those that the server wants.
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Whom the token is for (RFC 8707). Default: what the server calls itself, or its URL.
+    pub fn resource(mut self, resource: impl Into<String>) -> Self {
+        self.resource = Some(resource.into());
+        self
+    }
+
+    /// Whom a signed statement is for, where that is not the issuer, or the token URL.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+}
+
+impl fmt::Debug for ClientCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCredentials")
+            .field("id", &self.id)
+            .field("token_url", &self.token_url)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token for an assertion that the workload was given by its platform (RFC 7523, 2.1; MCP draft on
+/// workload identity federation). A refused assertion is not tried again.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct JwtBearer {
+    assertion: Secret,
+    client_id: Option<String>,
+    scopes: Vec<String>,
+}
+
+impl JwtBearer {
+    /// The assertion, such as `Secret::file("/var/run/secrets/…/token")`; resolved for each token.
+    pub fn new(assertion: Secret) -> Self {
+        Self { assertion, client_id: None, scopes: Vec::new() }
+    }
+
+    /// The id of the client, where the authorization server wants to be told.
+    pub fn client_id(mut self, id: impl Into<String>) -> Self {
+        self.client_id = Some(id.into());
+        self
+    }
+
+    /// The scopes to ask for. Without any, those that the server wants.
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
+/// Enterprise-managed authorization: the identity of a user, known to the identity provider of the
+/// enterprise, is exchanged for an assertion (RFC 8693), and that for a token (RFC 7523).
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct EnterpriseManaged {
+    issuer: String,
+    token_url: String,
+    provider_client: (String, Option<Secret>),
+    id_token: Secret,
+    client: (String, Option<Secret>),
+    scopes: Vec<String>,
+}
+
+impl EnterpriseManaged {
+    /// The identity provider: its issuer, where it gives tokens, the id of the client there; and the
+    /// user's ID token from it, resolved for each token.
+    pub fn new(
+        issuer: impl Into<String>,
+        token_url: impl Into<String>,
+        client_id: impl Into<String>,
+        id_token: Secret,
+    ) -> Self {
+        let client_id = client_id.into();
+        Self {
+            issuer: issuer.into(),
+            token_url: token_url.into(),
+            provider_client: (client_id.clone(), None),
+            id_token,
+            client: (client_id, None),
+            scopes: Vec::new(),
+        }
+    }
+
+    /// The secret of the client at the identity provider.
+    pub fn provider_secret(mut self, secret: Secret) -> Self {
+        self.provider_client.1 = Some(secret);
+        self
+    }
+
+    /// The client at the server's own authorization server. Default: the same id, and no secret.
+    pub fn client(mut self, id: impl Into<String>, secret: Option<Secret>) -> Self {
+        self.client = (id.into(), secret);
+        self
+    }
+
+    /// The scopes to ask for. Without any, those that the server wants.
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
+impl Declared {
+    /// Whether a token is come by without a person.
+    pub(super) fn is_headless(&self) -> bool {
+        !matches!(self, Self::Person(_))
+    }
+
+    pub(super) fn scopes(&self) -> &[String] {
+        match self {
+            Self::ClientCredentials(declared) => &declared.scopes,
+            Self::JwtBearer(declared) => &declared.scopes,
+            Self::Enterprise(declared) => &declared.scopes,
+            Self::Person(declared) => &declared.scopes,
+        }
+    }
+
+    pub(super) fn store(&self) -> Option<Arc<dyn TokenStore>> {
+        if let Self::Person(declared) = self { declared.store.clone() } else { None }
+    }
+
+    /// What is known of the authorization server without asking.
+    pub(super) fn found(&self) -> Option<Found> {
+        let Self::ClientCredentials(ClientCredentials { token_url: Some(url), .. }) = self else {
+            return None;
+        };
+        let issuer = String::new();
+        Some(Found { issuer, token_endpoint: url.clone(), takes_header: true, takes_body: true })
+    }
+
+    /// Asks for a token.
+    pub(super) async fn obtain(
+        &self,
+        home: &Home,
+        (asker, found): (&Asker, &Found),
+        (resource, scopes): (&str, &[String]),
+    ) -> Result<Tokens, AuthError> {
+        let round = Round { home, asker, found, resource, scope: scopes.join(" ") };
+        let (granted, client) = match self {
+            Self::ClientCredentials(declared) => declared.obtain(&round).await?,
+            Self::JwtBearer(declared) => declared.obtain(&round).await?,
+            Self::Enterprise(declared) => declared.obtain(&round).await?,
+            Self::Person(_) => return Err(AuthError::NoLogin),
+        };
+        Ok(Tokens {
+            expiry: granted.expiry(),
+            scopes: granted.scopes().unwrap_or_else(|| scopes.to_vec()),
+            access: granted.access_token,
+            refresh: None,
+            client,
+            resource: resource.to_owned(),
+            issuer: found.issuer.clone(),
+            token_endpoint: found.token_endpoint.clone(),
+            key: asker.key(),
+        })
+    }
+}
+
+/// One request for a token.
+struct Round<'a> {
+    home: &'a Home,
+    asker: &'a Asker,
+    found: &'a Found,
+    resource: &'a str,
+    scope: String,
+}
+
+type Obtained = Result<(Granted, Client), AuthError>;
+
+impl Round<'_> {
+    async fn ask(
+        &self,
+        proof: &Proof<'_>,
+        mut form: Vec<(&str, &str)>,
+    ) -> Result<Granted, AuthError> {
+        let endpoint = endpoint(&self.found.token_endpoint)?;
+        if !self.scope.is_empty() {
+            form.push(("scope", &self.scope));
+        }
+        ask(self.asker, &endpoint, proof, &form).await
+    }
+}
+
+fn client(id: &str, secret: Option<SecretString>, in_body: bool) -> Client {
+    Client { id: id.to_owned(), secret, in_body, redirect_uri: None }
+}
+
+impl ClientCredentials {
+    async fn obtain(&self, round: &Round<'_>) -> Obtained {
+        let resource = self.resource.as_deref().unwrap_or(round.resource);
+        let form = vec![("grant_type", "client_credentials"), ("resource", resource)];
+        match &self.proof {
+            Credential::Secret(secret, declared) => {
+                let in_body =
+                    declared.unwrap_or(round.found.takes_body && !round.found.takes_header);
+                let client = client(&self.id, Some(round.home.resolve(secret).await?), in_body);
+                Ok((round.ask(&Proof::Client(&client), form).await?, client))
+            }
+            Credential::Key(key) => {
+                let signer = Signer::from_pem(&round.home.resolve(key).await?)?;
+                let proof = Proof::Statement(self.statement(&signer, round.found)?);
+                Ok((round.ask(&proof, form).await?, client(&self.id, None, true)))
+            }
+        }
+    }
+
+    /// Who we are, signed (RFC 7523, 3).
+    fn statement(&self, signer: &Signer, found: &Found) -> Result<SecretString, AuthError> {
+        const VALID: u64 = 60;
+        let issuer = Some(found.issuer.as_str()).filter(|issuer| !issuer.is_empty());
+        let audience = self.audience.as_deref().or(issuer).unwrap_or(&found.token_endpoint);
+        let seconds = now() / 1000;
+        let claims = json!({
+            "iss": self.id, "sub": self.id, "aud": audience, "jti": unique()?,
+            "iat": seconds, "exp": seconds + VALID,
+        });
+        signer.sign(json!({ "typ": "JWT" }), &claims)
+    }
+}
+
+impl JwtBearer {
+    async fn obtain(&self, round: &Round<'_>) -> Obtained {
+        let assertion = round.home.resolve(&self.assertion).await?;
+        let mut form = vec![
+            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+            ("assertion", assertion.expose_secret()),
+            ("resource", round.resource),
+        ];
+        form.extend(self.client_id.iter().map(|id| ("client_id", id.as_str())));
+        let granted = round.ask(&Proof::Form, form).await?;
+        Ok((granted, client(self.client_id.as_deref().unwrap_or_default(), None, true)))
+    }
+}
+
+impl EnterpriseManaged {
+    async fn obtain(&self, round: &Round<'_>) -> Obtained {
+        let id_token = round.home.resolve(&self.id_token).await?;
+        let (provider_id, provider_secret) = &self.provider_client;
+        let provider = EmaAuthorizationServer::new(&self.issuer, &self.token_url, provider_id)
+            .with_client_authentication(shown(round, provider_secret.as_ref(), false).await?);
+        let (id, secret) = &self.client;
+        let in_body = round.found.takes_body && !round.found.takes_header;
+        let own = &round.found;
+        let own = EmaAuthorizationServer::new(&own.issuer, &own.token_endpoint, id)
+            .with_client_authentication(shown(round, secret.as_ref(), in_body).await?);
+        let resource = round.resource;
+        let request = EmaExchangeRequest::new_with_id_token(
+            provider,
+            own,
+            resource,
+            id_token.expose_secret(),
+        )
+        .with_scopes(round.scope.split_whitespace());
+        // rmcp's errors hold no tokens.
+        let token = request.exchange(round.asker, round.asker).await.map_err(|error| {
+            let origin = Url::parse(&self.issuer).map(|url| crate::spec::origin(&url));
+            AuthError::Refused {
+                origin: origin.unwrap_or_else(|_| "the identity provider".to_owned()),
+                code: "exchange".to_owned(),
+                description: error.to_string(),
+            }
+        })?;
+        let granted = Granted {
+            access_token: SecretString::from(token.access_token.secret().clone()),
+            token_type: None,
+            expires_in: token.expires_in.map(|lifetime| lifetime.as_secs_f64()),
+            refresh_token: None,
+            scope: None,
+        };
+        Ok((granted, client(id, None, in_body)))
+    }
+}
+
+/// A secret, the way that it is to be shown.
+async fn shown(
+    round: &Round<'_>,
+    secret: Option<&Secret>,
+    in_body: bool,
+) -> Result<EmaClientAuthentication, AuthError> {
+    let Some(secret) = secret else { return Ok(EmaClientAuthentication::None) };
+    let secret = round.home.resolve(secret).await?;
+    let secret = ClientSecret::new(secret.expose_secret().to_owned());
+    Ok(match in_body {
+        true => EmaClientAuthentication::ClientSecretPost(secret),
+        false => EmaClientAuthentication::ClientSecretBasic(secret),
+    })
+}

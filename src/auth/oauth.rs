@@ -1,0 +1,96 @@
+//! OAuth with a person: what a host declares of it.
+
+use std::{fmt, sync::Arc};
+
+use super::store::TokenStore;
+use crate::secret::Secret;
+
+/// OAuth 2.1 with a person who logs in once, in a browser that the host opens, or the person by hand
+/// (MCP 2026-07-28, basic/authorization).
+///
+/// A server that needs a login has the phase [`AuthRequired`](crate::Phase::AuthRequired);
+/// [`Server::login`](crate::Server::login) gives the URL to be opened. From then on the tokens renew
+/// themselves. Keep them in a [`TokenStore`] for the next run of the program.
+///
+/// What is not declared is found out: where the authorization server is, from the server's own
+/// metadata (RFC 9728); what it can do, from its metadata (RFC 8414 or OpenID Connect); which scopes
+/// to ask for, from the server's challenge. The client is, in this order, the one that was registered
+/// by hand, the metadata document, or one that registers itself (RFC 7591). An authorization server
+/// that does not say that it checks PKCE by S256 is refused.
+#[derive(Clone)]
+#[must_use]
+pub struct OAuth {
+    pub(super) client: Option<(String, Option<Secret>)>,
+    pub(super) metadata_url: Option<String>,
+    pub(super) client_name: String,
+    pub(super) scopes: Vec<String>,
+    pub(super) redirect_uri: Option<String>,
+    pub(super) store: Option<Arc<dyn TokenStore>>,
+}
+
+impl OAuth {
+    /// A login for the scopes that the server asks for, of a client that registers itself under this
+    /// name, which the person is shown.
+    pub fn new(client_name: impl Into<String>) -> Self {
+        Self {
+            client: None,
+            metadata_url: None,
+            client_name: client_name.into(),
+            scopes: Vec::new(),
+            redirect_uri: None,
+            store: None,
+        }
+    }
+
+    /// The client as it was registered by hand, without a secret.
+    pub fn client_id(mut self, id: impl Into<String>) -> Self {
+        self.client = Some((id.into(), None));
+        self
+    }
+
+    /// The client as it was registered by hand, with its secret.
+    pub fn client(mut self, id: impl Into<String>, secret: Secret) -> Self {
+        self.client = Some((id.into(), Some(secret)));
+        self
+    }
+
+    /// The `https` URL of a document that describes the client and is its id, where the
+    /// authorization server knows such documents (Client ID Metadata Documents).
+    pub fn client_metadata_url(mut self, url: impl Into<String>) -> Self {
+        self.metadata_url = Some(url.into());
+        self
+    }
+
+    /// Asks for these scopes instead of those that the server wants.
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Where the browser is sent back to. Default: a free port of this machine,
+    /// `http://127.0.0.1:…/callback`, where [`Login::wait`](crate::Login::wait) listens. It listens
+    /// at any URL of a loopback address and port; from elsewhere the URL has to be brought by hand, to
+    /// [`Login::finish`](crate::Login::finish).
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.redirect_uri = Some(uri.into());
+        self
+    }
+
+    /// Where the tokens are kept. Default: in memory, as long as the session lives.
+    pub fn store(mut self, store: impl TokenStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+}
+
+impl fmt::Debug for OAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuth")
+            .field("client", &self.client)
+            .field("metadata_url", &self.metadata_url)
+            .field("client_name", &self.client_name)
+            .field("scopes", &self.scopes)
+            .field("redirect_uri", &self.redirect_uri)
+            .finish_non_exhaustive()
+    }
+}

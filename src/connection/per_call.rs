@@ -1,0 +1,121 @@
+//! A server that is opened for each call: a link of its own, which ends with the call.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use parking_lot::Mutex;
+use tokio::{sync::oneshot, time::Instant};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    Connection,
+    epoch::{Epoch, Opened, Report, Reporter},
+    guard::until,
+    handshake::Era,
+    link::Link,
+    listing,
+};
+use crate::{
+    error::{CallError, ConnectError, Delivery, ServerError},
+    status::Phase,
+    telemetry,
+};
+
+/// What the calls of such a server share.
+#[derive(Debug, Default)]
+pub(crate) struct PerCall {
+    epochs: AtomicU64,
+    /// What an earlier epoch found out.
+    era: Mutex<Option<Era>>,
+}
+
+/// A link that lasts as long as this.
+pub(super) struct Transient {
+    pub(super) link: Arc<Link>,
+    stop: DropGuard,
+    gone: CancellationToken,
+}
+
+impl Transient {
+    /// Ends it and waits until nothing of it is left, or the deadline has come; then that goes on
+    /// without anybody waiting.
+    pub(super) async fn close(self, deadline: Option<Instant>) {
+        drop(self.stop);
+        until(deadline, self.gone.cancelled()).await;
+    }
+}
+
+type Opening = oneshot::Sender<Result<Opened, ConnectError>>;
+
+/// Opens a link of its own. Dropped before it is open, nothing of it stays.
+pub(super) async fn open(
+    connection: &Arc<Connection>,
+    deadline: Option<Instant>,
+) -> Result<Transient, CallError> {
+    if connection.scope.tasks.is_ending() {
+        return Err(CallError::SessionClosed { delivery: Delivery::NotSent });
+    }
+    let stop = connection.scope.tasks.token().child_token();
+    let (gone, (opening, opened)) = (CancellationToken::new(), oneshot::channel());
+    spawn(connection, stop.clone(), gone.clone(), opening);
+    let stop = stop.drop_guard();
+    let not_ready = |error| CallError::NotReady {
+        server: connection.name().to_string(),
+        phase: Phase::Starting,
+        error,
+    };
+    let opened = match until(deadline, opened).await {
+        Some(Ok(Ok(opened))) => opened,
+        Some(Ok(Err(error))) => {
+            *connection.per_call.era.lock() = None;
+            return Err(not_ready(Some(ServerError::Connect(Arc::new(error)))));
+        }
+        Some(Err(_)) => return Err(CallError::SessionClosed { delivery: Delivery::NotSent }),
+        None => return Err(not_ready(None)),
+    };
+    *connection.per_call.era.lock() = Some(opened.agreement.era);
+    listing::post(connection, opened.listing);
+    Ok(Transient { link: opened.link, stop, gone })
+}
+
+/// Opens the server to list its tools, and closes it again.
+pub(super) async fn list(
+    connection: &Arc<Connection>,
+    deadline: Option<Instant>,
+) -> Result<(), CallError> {
+    open(connection, deadline).await?.close(deadline).await;
+    Ok(())
+}
+
+fn spawn(
+    connection: &Arc<Connection>,
+    stop: CancellationToken,
+    gone: CancellationToken,
+    opening: Opening,
+) {
+    let number = connection.per_call.epochs.fetch_add(1, Ordering::Relaxed) + 1;
+    let era = *connection.per_call.era.lock();
+    let span = telemetry::link_span(&connection.span, number, &connection.spec.transport);
+    let opening = Mutex::new(Some(opening));
+    let report: Reporter = Arc::new(move |report| {
+        let outcome = match report {
+            Report::Opened { opened, .. } => Ok(*opened),
+            Report::StartFailed { error, .. } => Err(error),
+            Report::WentDown { .. } | Report::Listed { .. } => return,
+            Report::Gone { .. } => {
+                *opening.lock() = None;
+                return gone.cancel();
+            }
+        };
+        if let Some(opening) = opening.lock().take() {
+            // Whoever does not wait any more has stopped it, too.
+            drop(opening.send(outcome));
+        }
+    });
+    let connection = Arc::clone(connection);
+    let tasks = connection.scope.tasks.clone();
+    let epoch = Epoch { connection, number, era, stop, span: span.clone(), report };
+    tasks.spawn(&span, epoch.run());
+}

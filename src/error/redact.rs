@@ -1,0 +1,87 @@
+//! Errors without the secrets that a server may have put into them.
+//!
+//! What errors share (the reasons of lost links, answers of HTTP servers) has been redacted where it
+//! was made.
+
+#[cfg(feature = "oauth")]
+use super::AuthError;
+use super::{CallError, ConnectError};
+use crate::redactor::Redactor;
+
+impl ConnectError {
+    pub(crate) fn redact(&mut self, redactor: &Redactor) {
+        let text = match self {
+            Self::Refused { message, .. } => message,
+            Self::UnsupportedVersion { offered } => offered,
+            Self::InvalidAnswer { detail, .. } => detail,
+            Self::CommandNotFound { .. }
+            | Self::NotListening
+            | Self::NoDirectory { .. }
+            | Self::Secret(_)
+            | Self::Spawn { .. }
+            | Self::Ended { .. }
+            | Self::TimedOut { .. }
+            | Self::Http(_) => return,
+        };
+        redactor.redact_in_place(text);
+    }
+}
+
+#[cfg(feature = "oauth")]
+impl AuthError {
+    pub(crate) fn redact(&mut self, redactor: &Redactor) {
+        match self {
+            Self::Unusable { detail } | Self::LoginFailed { detail } => {
+                redactor.redact_in_place(detail);
+            }
+            Self::Refused { code, description, .. } => {
+                redactor.redact_in_place(code);
+                redactor.redact_in_place(description);
+            }
+            Self::ScopeRequired { scopes } => {
+                scopes.iter_mut().for_each(|scope| redactor.redact_in_place(scope));
+            }
+            Self::Secret(_)
+            | Self::LoginRequired { .. }
+            | Self::Unavailable { .. }
+            | Self::Store(_)
+            | Self::Key { .. }
+            | Self::NoLogin => {}
+        }
+    }
+}
+
+impl CallError {
+    pub(crate) fn redact(&mut self, redactor: &Redactor) {
+        match self {
+            Self::Rejected { message, data, .. } => {
+                redactor.redact_in_place(message);
+                if let Some(redacted) = data.as_ref().and_then(|data| redactor.redact_json(data)) {
+                    *data = Some(redacted);
+                }
+            }
+            Self::InvalidResponse { detail, .. } => redactor.redact_in_place(detail),
+            Self::UnknownTool { .. }
+            | Self::AmbiguousTool { .. }
+            | Self::InvalidArguments { .. }
+            | Self::NotReady { .. }
+            | Self::SecretOutOfScope { .. }
+            | Self::SchemaMismatch { .. }
+            | Self::CircuitOpen { .. }
+            | Self::RateLimited { .. }
+            | Self::Denied { .. }
+            | Self::Middleware { .. }
+            | Self::TransportDown { .. }
+            | Self::TimedOut { .. }
+            | Self::Cancelled { .. }
+            | Self::Overloaded { .. }
+            | Self::NotOffered { .. }
+            | Self::ResourceNotFound { .. }
+            | Self::UnroutedResource { .. }
+            | Self::InputDeclined { .. }
+            | Self::Unauthorized { .. }
+            | Self::HttpStatus { .. }
+            | Self::SessionClosed { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,112 @@
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use proptest::prelude::*;
+
+use super::*;
+
+fn knowing(values: &[&str]) -> Redactor {
+    let redactor = Redactor::default();
+    for value in values {
+        let owner = Owner { server: None, reference: (*value).to_owned() };
+        redactor.learn(owner, &SecretString::from(*value));
+    }
+    redactor
+}
+
+#[test]
+fn what_is_no_secret_stays_as_it_is() {
+    let redactor = knowing(&["hunter2-hunter2"]);
+    assert_eq!(redactor.redact("hunter2 alone"), "hunter2 alone");
+    assert_eq!(knowing(&[]).redact("anything"), "anything");
+    assert_eq!(knowing(&["abc"]).redact("abcabc"), "abcabc");
+}
+
+#[test]
+fn the_latest_values_of_a_reference_are_remembered() {
+    let redactor = Redactor::default();
+    let owner = || Owner { server: None, reference: "env TOKEN".to_owned() };
+    for n in 0..20 {
+        redactor.learn(owner(), &SecretString::from(format!("token-number-{n:02}")));
+    }
+    assert_eq!(redactor.redact("token-number-19 token-number-12"), "[redacted] [redacted]");
+    assert_eq!(redactor.redact("token-number-00"), "token-number-00");
+}
+
+#[test]
+fn redacted_json_is_json() {
+    let redactor = knowing(&["a\",\"b"]);
+    let json = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+    let redacted = |text: &str| redactor.redact_json(&json(text)).unwrap().get().to_owned();
+    assert_eq!(redacted(r#"{"x":"a\",\"b"}"#), r#"{"x":"[redacted]"}"#);
+    assert_eq!(redacted(r#"["a","b"]"#), r#"["[redacted]"]"#);
+    assert_eq!(redacted(r#"{"a":"a","b":1}"#), r#""[redacted]""#);
+}
+
+#[test]
+fn a_secret_of_another_server_is_found_and_ones_own_is_not() {
+    let redactor = Redactor::default();
+    let value = SecretString::from("s3cr3t-of-a");
+    let of = |server: Option<&str>| Owner { server: server.map(Into::into), reference: "x".into() };
+    redactor.learn(of(Some("a")), &value);
+    redactor.learn(of(None), &SecretString::from("of-the-session"));
+    assert_eq!(redactor.stranger(b"..s3cr3t-of-a..", "b").as_deref(), Some("a"));
+    assert_eq!(redactor.stranger(b"..s3cr3t-of-a..", "a"), None);
+    assert_eq!(redactor.stranger(b"of-the-session", "b"), None);
+    redactor.learn(of(Some("b")), &value);
+    assert_eq!(redactor.stranger(b"..s3cr3t-of-a..", "b"), None);
+}
+
+/// Values as secrets are, and worse ones.
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof!["[A-Za-z0-9_-]{8,40}", "[ -~]{8,24}", "[ -~äß\u{1F511}\n\t]{8,24}"]
+}
+
+proptest! {
+    #[test]
+    fn no_form_of_a_secret_is_left(value in value(), before in "[a-z:]{0,5}", after in "[a-z]{0,5}") {
+        let redactor = knowing(&[&value]);
+        for form in forms::of(&value) {
+            let form = String::from_utf8(form).unwrap();
+            let text = format!("{before}{form}{after}");
+            if form.len() >= SHORTEST {
+                prop_assert!(!redactor.redact(&text).contains(&form), "{text:?}");
+            }
+        }
+        // Inside of a longer base64, but for letters that are shared with what is around it.
+        let pair = BASE64_STANDARD.encode(format!("{before}{value}{after}"));
+        let redacted = redactor.redact(&pair);
+        prop_assert!(redacted.contains(REDACTED), "{pair} stayed {redacted}");
+    }
+
+    #[test]
+    fn cutting_a_text_changes_nothing(
+        value in value(),
+        other in value(),
+        text in "[a-z \n]{0,20}",
+        cuts in prop::collection::vec(0usize..200, 0..8),
+    ) {
+        let redactor = knowing(&[&value, &other]);
+        let whole = format!("{text}{value}{text}{other}{other}{text}.");
+        let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut % (whole.len() + 1)).collect();
+        cuts.sort_unstable();
+        let mut stream = redactor.stream();
+        let (mut told, mut from) = (Vec::new(), 0);
+        for cut in cuts {
+            told.extend(stream.push(&whole.as_bytes()[from..cut]));
+            from = cut;
+        }
+        told.extend(stream.push(&whole.as_bytes()[from..]));
+        told.extend(stream.finish());
+        let told = String::from_utf8_lossy(&told);
+        prop_assert!(!told.contains(&value) && !told.contains(&other), "{told:?}");
+        prop_assert_eq!(told, redactor.redact(&whole));
+    }
+
+    #[test]
+    fn the_beginning_of_a_secret_at_the_end_is_not_told(value in "[A-Za-z0-9]{12,40}", kept in 5usize..11) {
+        let redactor = knowing(&[&value]);
+        let mut stream = redactor.stream();
+        let mut told = stream.push(format!("x {}", &value[..kept]).as_bytes());
+        told.extend(stream.finish());
+        prop_assert_eq!(String::from_utf8(told).unwrap(), "x [redacted]");
+    }
+}

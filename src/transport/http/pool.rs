@@ -1,0 +1,341 @@
+//! The connections to one origin: those that are idle wait here for the next request.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header::HOST};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http2},
+};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::{
+    body::{Message, Pooled},
+    connect::{Connector, Exclusive, Sender},
+    failure::Failure,
+    target::Target,
+    tasks::Tasks,
+};
+use crate::error::{Delivery, HttpError};
+
+/// How many idle connections are kept.
+const IDLE: usize = 256;
+
+/// How long a connection may take to be done with an exchange whose answer has been read.
+const SETTLING: Duration = Duration::from_millis(100);
+
+/// How often a request is sent again that has not left: once, but for a connection that was shared.
+const RESENDS: u32 = 3;
+
+/// The connections to one origin.
+pub(crate) struct Pool {
+    connector: Connector,
+    keep_alive: Duration,
+    tasks: Arc<Tasks>,
+    state: Mutex<State>,
+    /// Held by whoever opens a connection that all others may share.
+    opening: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// In the order of their last use.
+    idle: Vec<Idle>,
+    /// The one connection of a server that speaks HTTP/2.
+    shared: Option<Arc<Shared>>,
+    /// Whether the server is known to speak HTTP/1.1.
+    http1: bool,
+    expiring: bool,
+    closed: bool,
+}
+
+struct Idle {
+    exclusive: Exclusive,
+    since: Instant,
+}
+
+struct Shared {
+    sender: http2::SendRequest<Message>,
+    used: Mutex<Instant>,
+}
+
+/// A request, but for where it goes.
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    /// With the host.
+    pub(crate) headers: HeaderMap,
+    /// Nothing, if it is empty.
+    pub(crate) body: Bytes,
+}
+
+/// A connection while it is used.
+pub(crate) struct Lease {
+    way: Way,
+    reused: bool,
+}
+
+enum Way {
+    Alone(Exclusive, Arc<Pool>),
+    Shared(Share),
+}
+
+/// A use of the connection that all share.
+struct Share(Arc<Shared>);
+
+impl Pool {
+    pub(crate) fn new(connector: Connector, keep_alive: Duration, tasks: Arc<Tasks>) -> Arc<Self> {
+        let state = State { http1: !connector.is_secure(), ..State::default() };
+        let (state, opening) = (Mutex::new(state), tokio::sync::Mutex::default());
+        Arc::new(Self { connector, keep_alive, tasks, state, opening })
+    }
+
+    pub(crate) fn host(&self) -> HeaderValue {
+        self.connector.host.clone()
+    }
+
+    /// Sends a request, and returns when the head of the answer is there.
+    ///
+    /// An idle connection may have been closed by the server in this moment. The request goes to
+    /// another one only if nothing of it has left.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        target: &Target,
+        asked: impl Fn() -> Asked + Send + Sync,
+    ) -> Result<Response<Pooled>, Failure> {
+        let mut lease = match self.reuse().await {
+            Some(lease) => lease,
+            None => self.open().await?,
+        };
+        let mut resends = RESENDS;
+        loop {
+            let reused = lease.reused;
+            let unanswered = match lease.send(target, asked()).await {
+                Ok(response) => return Ok(response),
+                Err(unanswered) => unanswered,
+            };
+            if unanswered.written || !reused || resends == 0 {
+                return Err(Failure::of_exchange(&self.connector.origin, unanswered));
+            }
+            resends -= 1;
+            lease = self.open().await?;
+        }
+    }
+
+    /// The connection that was used last, of those that can be used again.
+    async fn reuse(self: &Arc<Self>) -> Option<Lease> {
+        loop {
+            let Idle { mut exclusive, since } = {
+                let mut state = self.state.lock();
+                match state.idle.pop() {
+                    Some(idle) => idle,
+                    None => return state.shared(),
+                }
+            };
+            if since.elapsed() >= self.keep_alive {
+                continue;
+            }
+            let sender = &mut exclusive.sender;
+            let usable = sender.is_ready()
+                || !sender.is_closed()
+                    && matches!(tokio::time::timeout(SETTLING, sender.ready()).await, Ok(Ok(())));
+            if usable {
+                let way = Way::Alone(exclusive, Arc::clone(self));
+                return Some(Lease { way, reused: true });
+            }
+        }
+    }
+
+    /// Opens a connection. As long as the server may speak HTTP/2, one goes ahead, and all others
+    /// wait for what comes of it.
+    async fn open(self: &Arc<Self>) -> Result<Lease, Failure> {
+        let ahead = if self.state.lock().http1 { None } else { self.opening.try_lock().ok() };
+        if ahead.is_none() && !self.state.lock().http1 {
+            drop(self.opening.lock().await);
+        }
+        if let Some(lease) = self.state.lock().shared() {
+            return Ok(lease);
+        }
+        let pool = Arc::clone(self);
+        // On a task, because it is the runtime's, and not just of whoever calls.
+        let connecting = self.tasks.spawn(async move { pool.connector.connect().await });
+        let connected = connecting.await.unwrap_or_else(|error| {
+            let origin = self.connector.origin.clone();
+            Err(HttpError::Connect { origin, source: Arc::new(error) })
+        });
+        let sender = connected.map_err(|error| Failure::new(error, Delivery::NotSent))?;
+        self.expire_later();
+        Ok(self.adopt(sender))
+    }
+
+    fn adopt(self: &Arc<Self>, sender: Sender) -> Lease {
+        let mut state = self.state.lock();
+        let way = match sender {
+            Sender::Http1(exclusive) => {
+                state.http1 = true;
+                Way::Alone(exclusive, Arc::clone(self))
+            }
+            Sender::Http2(sender) => match state.shared() {
+                Some(lease) => return lease,
+                None => {
+                    let used = Mutex::new(Instant::now());
+                    let shared = Arc::new(Shared { sender, used });
+                    if !state.closed {
+                        state.shared = Some(Arc::clone(&shared));
+                    }
+                    Way::Shared(Share(shared))
+                }
+            },
+        };
+        Lease { way, reused: false }
+    }
+
+    fn put_back(&self, exclusive: Exclusive) {
+        let mut state = self.state.lock();
+        if !state.closed && state.idle.len() < IDLE && !self.keep_alive.is_zero() {
+            state.idle.push(Idle { exclusive, since: Instant::now() });
+        }
+    }
+
+    /// Has a task close what is idle for too long, unless one does.
+    fn expire_later(self: &Arc<Self>) {
+        let running = std::mem::replace(&mut self.state.lock().expiring, true);
+        if !running {
+            drop(self.tasks.spawn(expire(Arc::downgrade(self))));
+        }
+    }
+
+    /// Closes what is idle for too long, and says when to look again; never, if nothing is open.
+    fn expired(&self) -> Option<Duration> {
+        let mut state = self.state.lock();
+        if self.connector.open.is_empty() {
+            state.expiring = false;
+            state.idle.clear();
+            return None;
+        }
+        let kept = |since: Instant| self.keep_alive.checked_sub(since.elapsed());
+        let fresh = |idle: &Idle| kept(idle.since).is_some_and(|left| !left.is_zero());
+        let stale = state.idle.iter().take_while(|idle| !fresh(idle)).count();
+        state.idle.drain(..stale);
+        let mut next = state.idle.first().and_then(|idle| kept(idle.since));
+        if let Some(shared) = state.shared.take_if(|shared| Arc::strong_count(shared) == 1) {
+            let left = kept(*shared.used.lock()).filter(|left| !left.is_zero());
+            state.shared = left.is_some().then_some(shared);
+            next = next.into_iter().chain(left).min();
+        }
+        Some(next.unwrap_or(self.keep_alive))
+    }
+
+    /// Closes what is idle, and keeps nothing any more.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let idle = (std::mem::take(&mut state.idle), state.shared.take());
+        drop(state);
+        drop(idle);
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("origin", &self.connector.origin).finish_non_exhaustive()
+    }
+}
+
+async fn expire(pool: Weak<Pool>) {
+    while let Some(wait) = pool.upgrade().and_then(|pool| pool.expired()) {
+        tokio::time::sleep(wait).await;
+    }
+}
+
+impl State {
+    fn shared(&mut self) -> Option<Lease> {
+        let shared = self.shared.take_if(|shared| shared.sender.is_closed());
+        drop(shared);
+        let shared = Arc::clone(self.shared.as_ref()?);
+        Some(Lease { way: Way::Shared(Share(shared)), reused: true })
+    }
+}
+
+impl Asked {
+    fn request(self, uri: Uri) -> Request<Message> {
+        let mut request = Request::new(Message(self.body));
+        *request.method_mut() = self.method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = self.headers;
+        request
+    }
+}
+
+impl Exclusive {
+    async fn send(&mut self, request: Request<Message>) -> Result<Response<Incoming>, Unanswered> {
+        let before = self.written.count();
+        let mut unanswered = match self.sender.try_send_request(request).await {
+            Ok(response) => return Ok(response),
+            Err(error) => Unanswered::from(error),
+        };
+        if !unanswered.written || self.written.count() == before {
+            // Only what is over writes nothing any more.
+            let ended = tokio::time::timeout(SETTLING, &mut self.ended).await;
+            unanswered.written &= ended.is_err() || self.written.count() != before;
+            if let Ok(Ok(cause)) = ended {
+                // What was wrong with it says more than that it is no more.
+                unanswered.error = cause;
+            }
+        }
+        Err(unanswered)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        *self.0.used.lock() = Instant::now();
+    }
+}
+
+/// Why a request got no answer, and whether anything of it has left.
+pub(crate) struct Unanswered {
+    pub(crate) error: hyper::Error,
+    pub(crate) written: bool,
+}
+
+impl From<TrySendError<Request<Message>>> for Unanswered {
+    fn from(mut error: TrySendError<Request<Message>>) -> Self {
+        let written = error.take_message().is_none();
+        Self { error: error.into_error(), written }
+    }
+}
+
+impl Lease {
+    async fn send(mut self, target: &Target, asked: Asked) -> Result<Response<Pooled>, Unanswered> {
+        let sent = match &mut self.way {
+            Way::Alone(exclusive, _) => {
+                let request = asked.request(target.origin_form.clone());
+                exclusive.send(request).await
+            }
+            Way::Shared(shared) => {
+                let mut request = asked.request(target.absolute.clone());
+                // There, it is part of where the request goes.
+                request.headers_mut().remove(HOST);
+                Ok(shared.0.sender.clone().try_send_request(request).await?)
+            }
+        };
+        Ok(sent?.map(|body| Pooled::new(body, self)))
+    }
+
+    /// Gives the connection back; without this, it is closed.
+    pub(super) fn give_back(self) {
+        match self.way {
+            Way::Alone(exclusive, pool) => pool.put_back(exclusive),
+            Way::Shared(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! What a call says in its headers besides its body (C12, C13), and which tools cannot be called so.
+
+#[path = "support/http_server.rs"]
+mod http_server;
+#[path = "support/remote.rs"]
+mod remote;
+#[path = "support/world.rs"]
+mod world;
+
+use callboard::CallError;
+use http_server::{HttpServer, decoded, json, refusal, tool};
+use remote::{ended, is_unharmed, open, remote};
+use serde_json::{Value, json as object};
+
+/// What was sent for the call of a tool in this header.
+fn sent(server: &HttpServer, what: &str, header: &str) -> Option<String> {
+    let last = server.seen(what).pop().unwrap();
+    last.request.header(header).map(str::to_owned)
+}
+
+#[test]
+fn names_that_no_header_takes_are_sent_in_base64() {
+    world::run(async |world| {
+        let server = HttpServer::modern();
+        let names = ["grüße", " padded ", "=?base64?eA==?=", "with space", "日本"];
+        let tools = names.map(|name| tool(name, &object!({})));
+        server.configure(|settings| settings.tools = tools.to_vec());
+        let session = open(&world, remote(&server)).await;
+        assert_eq!(session.tools().faults(), []);
+        for name in names {
+            session.call(format!("a.{name}"), ()).await.unwrap();
+            let sent = sent(&server, "tools/call", "mcp-name").unwrap();
+            assert_eq!(decoded(&sent).as_deref(), Some(name));
+            let plain = name == "with space";
+            assert_eq!(sent.starts_with("=?base64?") && sent.is_ascii(), !plain, "{sent}");
+        }
+    });
+}
+
+fn annotated() -> Value {
+    let inner = object!({ "type": "string", "x-mcp-header": "Inner" });
+    object!({
+        "region": { "type": "string", "x-mcp-header": "Region" },
+        "count": { "type": "integer", "x-mcp-header": "Count" },
+        "dry": { "type": "boolean", "x-mcp-header": "Dry-Run" },
+        "plain": { "type": "string" },
+        "deep": { "type": "object", "properties": { "inner": inner } },
+    })
+}
+
+/// C13: the examples of the specification, and more.
+#[test]
+fn annotated_arguments_are_mirrored_into_headers() {
+    world::run(async |world| {
+        let server = HttpServer::modern();
+        server.configure(|settings| settings.tools = vec![tool("ask", &annotated())]);
+        let session = open(&world, remote(&server)).await;
+        for (arguments, header, expected) in [
+            (object!({ "region": "us-west1" }), "region", Some("us-west1")),
+            (object!({ "region": "a b, c" }), "region", Some("a b, c")),
+            (
+                object!({ "region": "Hello, 世界" }),
+                "region",
+                Some("=?base64?SGVsbG8sIOS4lueVjA==?="),
+            ),
+            (object!({ "region": " padded " }), "region", Some("=?base64?IHBhZGRlZCA=?=")),
+            (object!({ "region": "line1\nline2" }), "region", Some("=?base64?bGluZTEKbGluZTI=?=")),
+            (
+                object!({ "region": "=?base64?literal?=" }),
+                "region",
+                Some("=?base64?PT9iYXNlNjQ/bGl0ZXJhbD89?="),
+            ),
+            (object!({ "region": "x\r\nMcp-Name: evil" }), "mcp-name", None),
+            (object!({ "region": "\u{7f}" }), "region", Some("=?base64?fw==?=")),
+            (object!({ "region": "" }), "region", Some("")),
+            (object!({ "region": null }), "region", None),
+            (object!({ "plain": "x" }), "region", None),
+            (object!({ "plain": "x" }), "plain", None),
+            (object!({ "count": 42 }), "count", Some("42")),
+            (object!({ "count": -7 }), "count", Some("-7")),
+            (object!({ "count": 9_007_199_254_740_991_u64 }), "count", Some("9007199254740991")),
+            (object!({ "dry": true }), "dry-run", Some("true")),
+            (object!({ "dry": false }), "dry-run", Some("false")),
+            (object!({ "deep": { "inner": "x" } }), "inner", Some("x")),
+            (object!({ "deep": {} }), "inner", None),
+        ] {
+            session.call("a.ask", arguments.clone()).await.unwrap();
+            let sent = sent(&server, "tools/call", &format!("mcp-param-{header}"));
+            assert_eq!(sent.as_deref(), expected, "{arguments}");
+        }
+        let names = server.seen("tools/call");
+        let names = names.iter().filter(|one| one.request.header("mcp-name") != Some("ask"));
+        assert_eq!(names.count(), 0);
+    });
+}
+
+/// A schema in which this one property has this annotation.
+fn with(kind: &str, header: Value) -> Value {
+    object!({ "x": { "type": kind, "x-mcp-header": header } })
+}
+
+#[test]
+fn tools_with_invalid_annotations_are_left_out_and_reported() {
+    world::run(async |world| {
+        let annotated = object!({ "type": "string", "x-mcp-header": "H" });
+        let bad = [
+            ("empty", with("string", object!(""))),
+            ("space", with("string", object!("a b"))),
+            ("colon", with("string", object!("a:b"))),
+            ("crlf", with("string", object!("a\r\nb"))),
+            ("unicode", with("string", object!("ä"))),
+            ("no-string", with("string", object!(7))),
+            ("number", with("number", object!("H"))),
+            ("object", with("object", object!("H"))),
+            ("array", with("array", object!("H"))),
+            (
+                "twice",
+                object!({
+                    "x": { "type": "string", "x-mcp-header": "Same" },
+                    "y": { "type": "string", "x-mcp-header": "sAME" },
+                }),
+            ),
+            ("items", object!({ "x": { "type": "array", "items": annotated } })),
+            ("one-of", object!({ "x": { "oneOf": [annotated] } })),
+            ("not", object!({ "x": { "not": annotated } })),
+            ("if", object!({ "x": { "if": annotated } })),
+            (
+                "deep",
+                object!({ "x": { "type": "object", "properties": with("number", object!("H")) } }),
+            ),
+        ];
+        let server = HttpServer::modern();
+        server.configure(|settings| {
+            let tools = bad.iter().map(|(name, properties)| tool(name, properties));
+            settings.tools = tools.chain([tool("good", &with("string", object!("H")))]).collect();
+        });
+        let session = open(&world, remote(&server)).await;
+        let catalog = session.tools();
+        let left: Vec<_> = catalog.iter().map(|tool| tool.name().to_owned()).collect();
+        assert_eq!(left, ["good"]);
+        for (name, _) in bad {
+            let told = catalog.faults().iter().any(|fault| {
+                let fault = fault.to_string();
+                fault.contains(name) && fault.contains("x-mcp-header")
+            });
+            assert!(told, "{name}: {:?}", catalog.faults());
+        }
+        session.call("a.good", object!({ "x": "y" })).await.unwrap();
+    });
+}
+
+/// C13: "on -32020 re-list and retry", once.
+#[test]
+fn a_header_mismatch_lists_the_tools_again_and_retries_once() {
+    world::run(async |world| {
+        let server = HttpServer::modern();
+        server.configure(|settings| settings.tools.push(tool("ask", &object!({}))));
+        let session = open(&world, remote(&server)).await;
+        server.configure(|settings| {
+            settings.tools.pop();
+            settings.tools.push(tool("ask", &with("string", object!("New"))));
+        });
+        let output = ended(session.call("a.ask", object!({ "x": "y" }))).await.unwrap();
+        assert_eq!(output.text(), r#"{"x":"y"}"#);
+        assert_eq!((server.count("tools/call"), server.count("tools/list")), (2, 2));
+        assert_eq!(server.take_breaches().len(), 1);
+        let [first, second] = &server.seen("tools/call")[..] else { panic!() };
+        assert_ne!(first.request.id(), second.request.id(), "a retry is a new request");
+        session.call("a.ask", object!({ "x": "z" })).await.unwrap();
+        assert_eq!((server.count("tools/call"), server.count("tools/list")), (3, 2));
+
+        server.on("tools/call ask", |request| json(400, &refusal(request, -32020, "mismatch")));
+        let error = ended(session.call("a.ask", ())).await.unwrap_err();
+        let CallError::Rejected { code, .. } = error else { panic!("{error:?}") };
+        assert_eq!((code, server.count("tools/call")), (-32020, 5), "one retry, and no more");
+        is_unharmed(&session).await;
+    });
+}

@@ -1,0 +1,129 @@
+//! Arguments and results are checked against the schemas of their tools, where that is asked for.
+#![cfg(feature = "validate")]
+
+#[path = "support/world.rs"]
+mod world;
+
+use callboard::{CallOptions, Delivery, SchemaCheck, ServerSpec, Session};
+use serde_json::{Value, json};
+use world::World;
+
+/// The session's only server lists `say` with these schemas.
+async fn open(world: &World, input: &Value, output: Option<&Value>, check: SchemaCheck) -> Session {
+    let mut tool = json!({ "name": "say", "inputSchema": input });
+    if let Some(output) = output {
+        tool["outputSchema"] = output.clone();
+    }
+    let listed = world.folder().join("listed");
+    std::fs::write(&listed, json!({ "tools": [tool] }).to_string()).unwrap();
+    let log = world.folder().join("log");
+    let stdio = world.script("puppet.py").arg("--log").arg(log).arg("--list").arg(listed);
+    let options = CallOptions::default().check_arguments(check).check_output(check);
+    let spec = ServerSpec::new("a", stdio).required().call_options(options);
+    world.runtime.session("s").server(spec).open().await.unwrap()
+}
+
+fn calls(world: &World) -> usize {
+    let log = world::log(&world.folder().join("log"));
+    log.iter().filter(|frame| frame["method"] == "tools/call").count()
+}
+
+fn result_only() -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": { "result": { "$ref": "#/$defs/text" } },
+        "required": ["result"],
+        "unevaluatedProperties": false,
+        "$defs": { "text": { "type": "string", "pattern": "^\\{" } },
+    })
+}
+
+#[test]
+fn arguments_that_do_not_fit_are_not_sent() {
+    world::run(async |world| {
+        let session = open(&world, &result_only(), None, SchemaCheck::Refuse).await;
+        session.call("a.say", json!({ "result": "{}" })).await.unwrap();
+        let secret = "hunter2";
+        for wrong in
+            [json!({}), json!({ "result": secret }), json!({ "result": "{}", "more": secret })]
+        {
+            let error = session.call("a.say", wrong).await.unwrap_err();
+            assert_eq!((error.kind(), error.delivery()), ("invalid_arguments", Delivery::NotSent));
+            let message = error.to_string();
+            assert!(!message.contains(secret), "{message}");
+        }
+        assert_eq!(calls(&world), 1);
+    });
+}
+
+#[test]
+fn results_that_do_not_fit_are_no_results() {
+    world::run(async |world| {
+        let any = json!({ "type": "object" });
+        let number = json!({ "type": "object", "properties": { "n": { "type": "integer" } } });
+        let session = open(&world, &any, Some(&number), SchemaCheck::Refuse).await;
+        let ask = async |result: &str| session.call("a.say", json!({ "result": result })).await;
+        ask(r#"{"content":[],"structuredContent":{"n":1}}"#).await.unwrap();
+        ask(r#"{"content":[],"isError":true}"#).await.unwrap();
+        for wrong in [r#"{"content":[],"structuredContent":{"n":"x"}}"#, r#"{"content":[]}"#] {
+            let error = ask(wrong).await.unwrap_err();
+            assert_eq!((error.kind(), error.delivery()), ("invalid_response", Delivery::Answered));
+        }
+    });
+}
+
+#[test]
+fn a_warning_lets_it_through_and_off_does_not_look() {
+    world::run(async |world| {
+        for check in [SchemaCheck::Warn, SchemaCheck::Off] {
+            let session = open(&world, &result_only(), Some(&json!(false)), check).await;
+            let wrong = json!({ "result": r#"{"content":[],"structuredContent":{}}"#, "more": 1 });
+            session.call("a.say", wrong).await.unwrap();
+            session.close().await;
+        }
+        assert_eq!(calls(&world), 2);
+    });
+}
+
+/// C25: another dialect is an error, and nothing is fetched; and no schema takes us down.
+#[test]
+fn schemas_that_cannot_be_used_fit_nothing_and_harm_nobody() {
+    world::run(async |world| {
+        let mut deep = json!({ "type": "string" });
+        for _ in 0..100 {
+            deep = json!({ "type": "object", "properties": { "x": deep } });
+        }
+        let unusable = [
+            json!({ "type": "object", "$schema": "https://example.com/my-dialect" }),
+            json!({ "type": "object", "$ref": "http://127.0.0.1:9/schema.json" }),
+            json!({ "type": "object", "$ref": "file:///etc/hostname" }),
+            json!({ "type": "object", "properties": { "result": { "$ref": "#/nowhere" } } }),
+            json!({ "type": "object", "pattern": "(" }),
+            json!({ "type": "object", "properties": { "x": { "enum": ["x".repeat(600 << 10)] } } }),
+        ];
+        for schema in unusable {
+            let session = open(&world, &schema, None, SchemaCheck::Refuse).await;
+            let outcome = session.call("a.say", json!({ "result": "{}" })).await;
+            let kind = outcome.err().map(|error| error.kind());
+            assert_eq!(kind, Some("invalid_arguments"), "{schema:.200}");
+            session.close().await;
+        }
+        assert_eq!(calls(&world), 0);
+        let greedy = json!({ "properties": { "x": { "pattern": "^(?=a)(a+)+\\1$" } } });
+        let round = [
+            json!({ "type": "object", "$ref": "#" }),
+            json!({ "type": "object", "allOf": [{ "$ref": "#" }] }),
+            json!({ "type": "object", "$ref": "#/$defs/a", "$defs": {
+                "a": { "$ref": "#/$defs/b" }, "b": { "anyOf": [{ "$ref": "#/$defs/a" }] },
+            } }),
+            json!({ "type": "object", "$dynamicRef": "#x", "$dynamicAnchor": "x" }),
+        ];
+        for schema in round.into_iter().chain([deep, greedy]) {
+            let session = open(&world, &schema, None, SchemaCheck::Refuse).await;
+            let long = json!({ "result": "{}", "x": format!("{}!", "a".repeat(40)) });
+            drop(session.call("a.say", long).await);
+            session.close().await;
+        }
+    });
+}

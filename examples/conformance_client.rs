@@ -20,7 +20,8 @@ use std::{
 };
 
 use callboard::{
-    CatalogFault, OpenError, Output, RestartPolicy, Runtime, ServerSpec, Session, StreamableHttp,
+    CatalogFault, FormAnswer, FormQuestion, Host, HostCapabilities, HostFuture, OpenError, Output,
+    RestartPolicy, Runtime, Server, ServerSpec, Session, Skill, StreamableHttp,
 };
 use serde_json::{Value, json};
 
@@ -63,7 +64,20 @@ async fn run() -> Outcome {
 async fn open(runtime: &Runtime, url: &str) -> Outcome<Session> {
     let server = ServerSpec::new("mock", StreamableHttp::new(url));
     let server = server.required().restart(RestartPolicy::never());
-    runtime.session("conformance").server(server).open().await.map_err(explain)
+    runtime.session("conformance").host(Agreeable).server(server).open().await.map_err(explain)
+}
+
+/// Accepts every form as it is, with its defaults.
+struct Agreeable;
+
+impl Host for Agreeable {
+    fn capabilities(&self) -> HostCapabilities {
+        HostCapabilities::default().elicitation_forms()
+    }
+
+    fn fill(&self, question: FormQuestion) -> HostFuture<'_, FormAnswer> {
+        Box::pin(std::future::ready(FormAnswer::Accept(question.defaults())))
+    }
 }
 
 /// Why the server is not ready.
@@ -85,7 +99,19 @@ async fn play(scenario: &str, session: &Session) -> Outcome {
             let text = call(session, "test_reconnection", json!({})).await?;
             expect(&text, "Reconnection test completed successfully")
         }
-        "http-standard-headers" | "sep-2322-client-request-state" => call_all(session).await,
+        "sep-2322-client-request-state" => call_all(session).await,
+        "http-standard-headers" => {
+            call_all(session).await?;
+            read_all(session).await?;
+            prompt_all(session).await
+        }
+        "sep-2640-client-no-prefetch" => skill(session).await.map(drop),
+        "sep-2640-client-verify-digest"
+        | "sep-2640-client-verify-size"
+        | "sep-2640-client-verify-frontmatter" => match skill(session).await?.load().await {
+            Err(error) if error.kind() == "invalid_response" => Ok(()),
+            other => Err(format!("a skill that was tampered with: {other:?}").into()),
+        },
         "http-custom-headers" => call_as_told(session).await,
         "http-invalid-tool-headers" => call_what_is_valid(session).await,
         "json-schema-ref-no-deref" => {
@@ -126,6 +152,32 @@ async fn call_all(session: &Session) -> Outcome {
         text(tool.id(), tool.call(json!({})).await?)?;
     }
     Ok(())
+}
+
+fn server(session: &Session) -> Outcome<Server> {
+    session.server("mock").ok_or_else(|| "no server".into())
+}
+
+async fn read_all(session: &Session) -> Outcome {
+    let server = server(session)?;
+    for resource in server.resources().await? {
+        server.resource(&resource.typed()?.uri).read().await?;
+    }
+    Ok(())
+}
+
+async fn prompt_all(session: &Session) -> Outcome {
+    let server = server(session)?;
+    for prompt in server.prompts().await? {
+        server.prompt(prompt.typed()?.name, [("", ""); 0]).await?;
+    }
+    Ok(())
+}
+
+/// The one skill that there is.
+async fn skill(session: &Session) -> Outcome<Skill> {
+    let skills = server(session)?.skills().await?;
+    skills.into_iter().next().ok_or_else(|| "no skill".into())
 }
 
 /// What the suite gives a scenario to go by.

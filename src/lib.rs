@@ -12,9 +12,18 @@ mod secret;
 mod spec;
 
 // What a host holds.
+mod changes;
+mod host;
+mod log;
+mod progress;
+mod prompt;
+mod query;
+mod resource;
 mod runtime;
 mod server;
 mod session;
+#[cfg(feature = "skills")]
+mod skill;
 
 // What a host puts around its calls.
 pub mod layer;
@@ -29,12 +38,18 @@ mod error;
 mod event;
 mod output;
 mod pattern;
+mod received;
 mod redactor;
 mod status;
 mod toolset;
+mod trace;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 // What runs.
 mod connection;
+mod queue;
 #[cfg(feature = "validate")]
 mod schema;
 mod scope;
@@ -57,13 +72,19 @@ pub use auth::{
 };
 pub use catalog::{Annotations, Catalog, CatalogFault, Tool};
 pub use census::{LeakReport, ProcessRecord};
-pub use connection::call::Call;
+pub use changes::{Change, Changes, Filtered, Topics, Windows};
+pub use connection::call::{Call, Detach, Detached, Task};
 pub use error::{
     AuthError, CallError, CallLimit, ConnectError, Delivery, DownCause, DownReason, HttpError,
     LoginReason, OpenError, RequiredFailure, SecretCause, SecretError, ServerError, SpecError,
     Stage, TypedError,
 };
 pub use event::{Event, Events, Notification, Notifications};
+pub use host::{
+    FormAnswer, FormFault, FormQuestion, Host, HostCapabilities, HostFuture, LogLevel, Root,
+    SamplingAnswer, SamplingQuestion, UrlAnswer, UrlQuestion,
+};
+pub use log::{LogMessage, Logs};
 pub use output::{Content, Output};
 #[cfg(feature = "validate")]
 pub use policy::SchemaCheck;
@@ -71,7 +92,12 @@ pub use policy::{
     Backoff, CachePolicy, CallOptions, CircuitBreaker, Limits, RateLimit, RestartPolicy,
     RetryPolicy, WhenDown,
 };
+pub use progress::{Progress, ProgressReport};
+pub use prompt::Completion;
+pub use query::Query;
+pub use received::{Item, ListFault, Listed, Received};
 pub use redactor::{Redacting, Redactor};
+pub use resource::{Body, Contents, Part, Resource, Template, TemplateFault};
 pub use rmcp::model;
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use secrecy::{self, SecretString};
@@ -80,6 +106,10 @@ pub use server::Server;
 pub use session::{Session, SessionBuilder};
 #[cfg(feature = "http")]
 pub use spec::{HttpEra, HttpSse, Remote, Sse, Streamable, StreamableHttp};
+#[cfg(feature = "skills")]
+pub use skill::Skill;
+pub use transport::memory::{Memory, MemoryListener, MemoryStream};
 pub use spec::{ServerSpec, Stdio, Transport};
 pub use status::{BreakerState, Phase, Status, TransportKind};
 pub use toolset::{SavedTools, ToolSet};
+pub use trace::TraceContext;

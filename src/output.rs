@@ -43,6 +43,10 @@ impl Output {
         Self { raw }
     }
 
+    pub(crate) fn raw_result(&self) -> &RawResult {
+        &self.raw
+    }
+
     /// The same without secrets; nothing but that there was something, where JSON without them is none.
     pub(crate) fn redacted(self, redactor: &Redactor) -> Self {
         let Cow::Owned(redacted) = redactor.redact(self.raw()) else { return self };

@@ -142,7 +142,8 @@ impl Runtime {
     }
 
     pub(crate) async fn open(&self, declared: Declared) -> Result<Session, OpenError> {
-        let Declared { id, servers, options, layers, approval, saved, secrets, known } = declared;
+        let Declared { id, servers, options, layers, approval, saved, secrets, known, asked } = declared;
+        let (host, tracer) = asked;
         let number = self.inner.numbers.fetch_add(1, Ordering::Relaxed);
         let scope = Arc::new(SessionScope {
             span: telemetry::session_span(&self.inner.span, &id),
@@ -151,6 +152,8 @@ impl Runtime {
             census: Arc::clone(&self.inner.census),
             events: Feed::default(),
             board: Board::default(),
+            host,
+            tracer,
             layers: layer::around(&layers, CallService::of_servers()),
             approval,
             #[cfg(feature = "http")]

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 #[cfg(feature = "oauth")]
 use crate::{auth::Login, error::AuthError};
 use crate::{
-    connection::{Connection, actor, wake},
+    connection::{Connection, actor, call::Task, wake},
     error::{CallError, ServerError},
     event::Notifications,
     policy::WhenDown,
@@ -24,6 +24,37 @@ pub struct Server {
 impl Server {
     pub(crate) fn new(connection: Arc<Connection>) -> Self {
         Self { connection }
+    }
+
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// What the server of the live link offers, as JSON (MCP 2025-11-25, basic/lifecycle); none while
+    /// there is no link.
+    #[must_use]
+    pub fn capabilities(&self) -> Option<serde_json::Value> {
+        let link = self.connection.live_link();
+        Some(link.as_ref()?.capabilities()?.to_value())
+    }
+
+    /// What the server of the live link says on how it is to be used.
+    #[must_use]
+    pub fn instructions(&self) -> Option<String> {
+        let link = self.connection.live_link();
+        link.as_ref()?.instructions().map(str::to_owned)
+    }
+
+    /// Takes up a task that an earlier call came back as: see [`Call::detach`](crate::Call::detach).
+    #[must_use]
+    pub fn task(&self, id: impl AsRef<str>) -> Task {
+        Task::new(Arc::clone(&self.connection), id.as_ref())
+    }
+
+    /// How often the server asked something over a link of MCP 2026-07-28, where it must not.
+    #[must_use]
+    pub fn violations(&self) -> u64 {
+        self.connection.violations()
     }
 
     /// The name that the host gave it.

@@ -11,6 +11,7 @@ use crate::{
     connection::{Connection, SessionScope, call::Call},
     error::{OpenError, RequiredFailure},
     event::Events,
+    host::Host,
     layer::{CallLayer, CallLike, CallService},
     policy::CallOptions,
     redactor::Redactor,
@@ -20,13 +21,13 @@ use crate::{
     spec::{self, Opening, ServerSpec},
     status::{Phase, Status},
     toolset::{SavedTools, ToolSet},
+    trace::{TraceContext, Tracer},
 };
 
 /// How long after its init timeout a required server may take to say why it is not ready.
 const REASON_GRACE: Duration = Duration::from_millis(250);
 
 /// A declared session: see [`Runtime::session`].
-#[derive(Debug)]
 #[must_use = "a session is opened by `open`"]
 pub struct SessionBuilder {
     runtime: Runtime,
@@ -38,6 +39,7 @@ pub struct SessionBuilder {
     saved: Option<SavedTools>,
     secrets: Secrets,
     known: Vec<Secret>,
+    asked: Asked,
 }
 
 impl SessionBuilder {
@@ -52,6 +54,7 @@ impl SessionBuilder {
             saved: None,
             secrets: Secrets::default(),
             known: Vec::new(),
+            asked: Asked::default(),
         }
     }
 
@@ -71,6 +74,23 @@ impl SessionBuilder {
     /// a tool or a call may say otherwise again.
     pub fn call_options(mut self, options: CallOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Who answers what servers ask of the host. Without one, nobody does, and no server is told
+    /// otherwise.
+    pub fn host(mut self, host: impl Host) -> Self {
+        self.asked.0 = Some(Arc::new(host));
+        self
+    }
+
+    /// Says which trace a request is part of, when it is sent; it goes into the request's `_meta`
+    /// (W3C Trace Context). Without this, or where it says nothing, nothing does.
+    pub fn trace_context(
+        mut self,
+        current: impl Fn() -> Option<TraceContext> + Send + Sync + 'static,
+    ) -> Self {
+        self.asked.1 = Some(Tracer(Arc::new(current)));
         self
     }
 
@@ -153,8 +173,8 @@ impl SessionBuilder {
             return Err(OpenError::Spec(faults));
         }
         let began = Instant::now();
-        let Self { runtime, id, servers, options, layers, approval, saved, secrets, known } = self;
-        let declared = Declared { id, servers, options, layers, approval, saved, secrets, known };
+        let Self { runtime, id, servers, options, layers, approval, saved, secrets, known, asked } = self;
+        let declared = Declared { id, servers, options, layers, approval, saved, secrets, known, asked };
         let session = runtime.open(declared).await?;
         let failures = session.required_failures(began).await;
         if failures.is_empty() {
@@ -164,6 +184,19 @@ impl SessionBuilder {
         Err(OpenError::Required(failures))
     }
 }
+
+impl std::fmt::Debug for SessionBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionBuilder")
+            .field("id", &self.id)
+            .field("servers", &self.servers)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who answers the questions of servers, and which trace a request is part of.
+pub(crate) type Asked = (Option<Arc<dyn Host>>, Option<Tracer>);
 
 /// What a session is opened with.
 pub(crate) struct Declared {
@@ -175,6 +208,7 @@ pub(crate) struct Declared {
     pub(crate) saved: Option<SavedTools>,
     pub(crate) secrets: Secrets,
     pub(crate) known: Vec<Secret>,
+    pub(crate) asked: Asked,
 }
 
 /// An open session over the servers it declared. A cheap handle.
@@ -253,6 +287,16 @@ impl Session {
     #[must_use]
     pub fn servers(&self) -> Vec<Server> {
         self.inner.connections.iter().cloned().map(Server::new).collect()
+    }
+
+    pub(crate) fn connections(&self) -> &[Arc<Connection>] {
+        &self.inner.connections
+    }
+
+    /// Tells the servers that the host's roots changed, those that have a way to hear it (up to MCP
+    /// 2025-11-25; in 2026-07-28 a server asks when it needs them).
+    pub fn roots_changed(&self) {
+        self.inner.connections.iter().for_each(|connection| connection.roots_changed());
     }
 
     /// What changes from now on.

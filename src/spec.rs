@@ -17,6 +17,7 @@ use crate::{
     layer::{CallLayer, CallLike, CallService},
     policy::{CallOptions, CircuitBreaker, Limits, RateLimit, RestartPolicy},
     secret::Secret,
+    transport::memory::Memory,
 };
 
 #[cfg(feature = "oauth")]
@@ -246,6 +247,7 @@ impl ServerSpec {
         }
         match &self.transport {
             Transport::Stdio(stdio) => stdio.faults(&self.name, faults),
+            Transport::Memory(_) => {}
             #[cfg(feature = "http")]
             Transport::StreamableHttp(remote) => remote.http.faults(&self.name, faults),
             #[cfg(feature = "http")]
@@ -314,6 +316,8 @@ pub(crate) enum Opening {
 pub enum Transport {
     /// A child process that speaks on its stdin and stdout.
     Stdio(Stdio),
+    /// A server in this process.
+    Memory(Memory),
     /// A server behind a URL.
     #[cfg(feature = "http")]
     StreamableHttp(StreamableHttp),
@@ -322,12 +326,18 @@ pub enum Transport {
     HttpSse(HttpSse),
 }
 
+impl From<Memory> for Transport {
+    fn from(memory: Memory) -> Self {
+        Self::Memory(memory)
+    }
+}
+
 #[cfg(feature = "http")]
 impl Transport {
     /// What is declared of a server behind a URL.
     pub(crate) fn http(&self) -> Option<&Http> {
         match self {
-            Self::Stdio(_) => None,
+            Self::Stdio(_) | Self::Memory(_) => None,
             Self::StreamableHttp(remote) => Some(&remote.http),
             Self::HttpSse(remote) => Some(&remote.http),
         }

@@ -56,6 +56,8 @@ impl Status {
 pub enum TransportKind {
     /// The pipes of a child process.
     Stdio,
+    /// Memory of this process.
+    Memory,
     /// Streamable HTTP.
     StreamableHttp,
     /// HTTP+SSE, of MCP 2024-11-05.
@@ -68,6 +70,7 @@ impl TransportKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Stdio => "stdio",
+            Self::Memory => "memory",
             Self::StreamableHttp => "streamable_http",
             Self::HttpSse => "http_sse",
         }

@@ -53,7 +53,7 @@ pub(crate) fn connection_span(session: &Span, server: &str) -> Span {
 
 pub(crate) fn link_span(connection: &Span, epoch: u64, transport: &Transport) -> Span {
     let transport = match transport {
-        Transport::Stdio(_) => "pipe",
+        Transport::Stdio(_) | Transport::Memory(_) => "pipe",
         #[cfg(feature = "http")]
         Transport::StreamableHttp(_) | Transport::HttpSse(_) => "tcp",
     };
@@ -84,6 +84,35 @@ pub(crate) fn call_span(link: &Span, (tool, redactor): (&str, &Redactor), id: u6
     );
     span.follows_from(link);
     span
+}
+
+/// The span of a request of the host that is no call of a tool.
+pub(crate) fn request_span(link: &Span, method: &str, id: u64) -> Span {
+    let span = tracing::debug_span!(
+        "request",
+        mcp.method.name = method,
+        jsonrpc.request.id = id,
+        outcome = tracing::field::Empty,
+        delivery = tracing::field::Empty,
+        "error.type" = tracing::field::Empty,
+    );
+    span.follows_from(link);
+    span
+}
+
+pub(crate) fn request_ended(span: &Span, failed: Option<&CallError>) {
+    if span.is_disabled() {
+        return;
+    }
+    let Some(error) = failed else {
+        span.record("outcome", "ok");
+        return debug!(target: CALL, parent: span, outcome = "ok", "request ended");
+    };
+    let (kind, delivery) = (error.kind(), tracing::field::debug(error.delivery()));
+    span.record("outcome", "failed");
+    span.record("error.type", kind);
+    span.record("delivery", &delivery);
+    debug!(target: CALL, parent: span, kind, delivery, "request ended");
 }
 
 pub(crate) fn call_ended(span: &Span, outcome: Result<&Output, &CallError>) {
@@ -180,8 +209,19 @@ pub(crate) fn question_refused(method: &str) {
     debug!(target: WIRE, method, "question refused");
 }
 
-pub(crate) fn question_on_modern_link(method: &str) {
-    warn!(target: WIRE, method, "question on modern link");
+/// Told at the 1st, 2nd, 4th, 8th … time, as [`noise`] is.
+pub(crate) fn question_on_modern_link(method: &str, count: u64) {
+    if count.is_power_of_two() {
+        warn!(target: WIRE, method, count, "question on modern link");
+    }
+}
+
+pub(crate) fn form_does_not_fit(connection: &Span, faults: usize) {
+    warn!(target: WIRE, parent: connection, faults, "form does not fit");
+}
+
+pub(crate) fn url_is_declined(connection: &Span) {
+    warn!(target: WIRE, parent: connection, "url of other scheme");
 }
 
 #[cfg(feature = "http")]

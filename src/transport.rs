@@ -4,6 +4,7 @@ pub(crate) mod environment;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 pub(crate) mod lines;
+pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod process_table;
 pub(crate) mod stderr;

@@ -27,7 +27,7 @@ pub(crate) enum Incoming<'a> {
     /// The answer to a request of ours.
     Answer { id: RequestId },
     /// A question of the server, with the id as it wrote it.
-    Request { id: &'a RawValue, method: String },
+    Request { id: &'a RawValue, method: String, params: Option<&'a RawValue> },
     /// A notification of the server.
     Notification { method: String, params: Option<&'a RawValue> },
     /// Several frames in one (only in MCP 2025-03-26).
@@ -87,7 +87,7 @@ fn classify_envelope(envelope: Envelope<'_>) -> Incoming<'_> {
     match (envelope.method, envelope.id) {
         // An id goes back as it came; one of this size is no id, and no answer waits for it.
         (Some(_), Some(id)) if id.get().len() > LONGEST_ID => Incoming::Noise,
-        (Some(method), Some(id)) => Incoming::Request { id, method },
+        (Some(method), Some(id)) => Incoming::Request { id, method, params },
         (Some(method), None) => Incoming::Notification { method, params },
         (None, Some(id)) => match request_id(id.get()) {
             Some(id) => Incoming::Answer { id },
@@ -176,6 +176,14 @@ impl RawResult {
         &self.frame[self.range.clone()]
     }
 
+    /// A part of it, given as a slice of what [`get`](Self::get) returns.
+    pub(crate) fn part(&self, part: &str) -> Option<Self> {
+        let start = (part.as_ptr() as usize).checked_sub(self.frame.as_ptr() as usize)?;
+        let range = start..start.checked_add(part.len())?;
+        let within = self.range.start <= range.start && range.end <= self.range.end;
+        within.then(|| Self { frame: self.frame.clone(), range })
+    }
+
     /// How many bytes are held for it.
     pub(crate) fn size(&self) -> usize {
         self.frame.capacity()
@@ -231,6 +239,8 @@ pub(crate) struct Meta<'a> {
     pub(crate) added: &'a str,
     /// Whether to ask for progress, with the request's own id as the token.
     pub(crate) progress: bool,
+    /// Members that say which trace the request is part of; empty where there is none.
+    pub(crate) trace: &'a str,
 }
 
 impl Meta<'_> {
@@ -257,7 +267,8 @@ pub(crate) fn request(
     frame.extend_from_slice(b"\",\"params\":{");
     let empty = frame.len();
     members(frame)?;
-    if !meta.members.is_empty() || meta.progress || !meta.added.is_empty() {
+    let more = meta.progress || !meta.added.is_empty() || !meta.trace.is_empty();
+    if more || !meta.members.is_empty() {
         if frame.len() > empty {
             frame.push(b',');
         }
@@ -270,21 +281,29 @@ pub(crate) fn request(
 /// `digits` is where the id stands in the frame.
 fn push_meta(frame: &mut Vec<u8>, digits: Range<usize>, meta: Meta<'_>) {
     frame.extend_from_slice(b"\"_meta\":{");
+    let start = frame.len();
     frame.extend_from_slice(meta.members.as_bytes());
     if !meta.added.is_empty() {
-        if !meta.members.is_empty() {
-            frame.push(b',');
-        }
+        separate(frame, start);
         frame.extend_from_slice(meta.added.as_bytes());
     }
     if meta.progress {
-        if !meta.members.is_empty() || !meta.added.is_empty() {
-            frame.push(b',');
-        }
+        separate(frame, start);
         frame.extend_from_slice(b"\"progressToken\":");
         frame.extend_from_within(digits);
     }
+    if !meta.trace.is_empty() {
+        separate(frame, start);
+        frame.extend_from_slice(meta.trace.as_bytes());
+    }
     frame.push(b'}');
+}
+
+/// Puts a comma behind what stands in an object that began at `start`, if anything does.
+fn separate(frame: &mut Vec<u8>, start: usize) {
+    if frame.len() > start {
+        frame.push(b',');
+    }
 }
 
 fn push_number(frame: &mut Vec<u8>, number: u64) {
@@ -320,6 +339,13 @@ pub(crate) fn addressed_error(frame: &[u8], id: RequestId) -> Option<Vec<u8>> {
 /// Writes a notification without parameters.
 pub(crate) fn notification(method: &str) -> Vec<u8> {
     format!("{{\"jsonrpc\":\"2.0\",\"method\":\"{method}\"}}\n").into_bytes()
+}
+
+/// Writes a notification with parameters.
+#[cfg(feature = "testing")]
+pub(crate) fn notification_of(method: &str, params: &serde_json::Value) -> Vec<u8> {
+    let message = serde_json::json!({ "jsonrpc": "2.0", "method": method, "params": params });
+    format!("{message}\n").into_bytes()
 }
 
 /// Writes the notification that tells a server that nobody waits for this request any more.
@@ -424,7 +450,7 @@ mod tests {
             "{\"jsonrpc\":\"2.0\",\"id\":12,\"method\":\"tools/list\",\"params\":{}}\n"
         );
         assert_eq!(
-            write(Meta { members: "\"a\":1", added: "\"b\":2", progress: true }),
+            write(Meta { members: "\"a\":1", added: "\"b\":2", progress: true, trace: "" }),
             "{\"jsonrpc\":\"2.0\",\"id\":12,\"method\":\"tools/list\",\"params\":{\"_meta\":{\"a\":1,\"b\":2,\"progressToken\":12}}}\n"
         );
         let raw = RawValue::from_string("\"q-1\"".to_owned()).unwrap();

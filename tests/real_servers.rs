@@ -1,12 +1,15 @@
 //! Servers that people run: the reference servers in TypeScript and Python, alone and behind the
 //! process trees that package runners make of them.
 
+#[path = "support/person.rs"]
+mod person;
 #[path = "support/world.rs"]
 mod world;
 
 use std::{path::Path, process::Command, time::Duration};
 
 use callboard::{ServerSpec, Session, Stdio};
+use person::Person;
 use serde_json::{Value, json};
 use world::World;
 
@@ -85,6 +88,40 @@ fn the_filesystem_server_writes_and_reads() {
             assert!(outside.unwrap().is_error(), "a failure of the tool is no error of the call");
             close(&world, session).await;
         }
+    });
+}
+
+/// It takes over whatever roots its client has, also while it runs.
+#[test]
+fn the_filesystem_server_follows_the_roots() {
+    world::run(async |world| {
+        let person = Person::new();
+        let folder = |name: &str| {
+            let folder = world.folder().join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            folder
+        };
+        let root = |name: &str| format!("file://{}", folder(name).display());
+        *person.roots.lock().unwrap() = vec![root("first")];
+        let stdio = world.node("mcp-server-filesystem").arg(folder("args")).eof_grace(GRACE);
+        let spec = ServerSpec::new("a", stdio).required();
+        let session = world.runtime.session("test").host(person.clone()).server(spec);
+        let session = session.open().await.unwrap();
+        let allows = async |name: &str| {
+            let deadline = tokio::time::Instant::now() + SOON;
+            loop {
+                let allowed = call(&session, "a.list_allowed_directories", json!({})).await;
+                if allowed.contains(name) {
+                    break allowed;
+                }
+                assert!(tokio::time::Instant::now() < deadline, "{allowed}");
+            }
+        };
+        assert!(!allows("first").await.contains("args"));
+        *person.roots.lock().unwrap() = vec![root("second")];
+        session.roots_changed();
+        assert!(!allows("second").await.contains("first"));
+        close(&world, session).await;
     });
 }
 

@@ -174,7 +174,7 @@ impl ActorState {
 
     fn report(&mut self, myself: &ActorRef<Message>, report: Report) {
         match report {
-            Report::Opened { epoch, opened } => self.opened(myself, epoch, opened),
+            Report::Opened { epoch, opened } => self.opened(myself, epoch, *opened),
             Report::StartFailed { epoch, error } => {
                 let mut error = error.or_login();
                 error.redact(&self.connection.scope.secrets.redactor);
@@ -398,7 +398,7 @@ pub(crate) fn bury(connection: &Connection) {
 
 fn write_final(connection: &Connection, phase: Phase) {
     if phase == Phase::Stopped {
-        connection.notifications.close();
+        connection.end_streams();
     }
     connection.link.store(None);
     connection.status.send_if_modified(|status| {

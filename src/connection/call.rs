@@ -1,6 +1,7 @@
 //! One call, from admission to outcome.
 
 pub(crate) mod attempts;
+mod continued;
 mod guarded;
 mod outcome;
 mod relisted;
@@ -18,15 +19,20 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::Span;
 
+use continued::Continued;
+pub use continued::{Detach, Detached, Task};
 use guarded::{Guarded, Unlisted};
-pub(super) use outcome::not_ready;
-use outcome::{conclude, lost, not_ready_for};
+use outcome::{Concluded, about, conclude, output};
 use relisted::{Again, Relisted};
 
 use super::{
     Connection, SessionScope,
+    about::{not_ready, not_ready_for},
+    handshake::Era,
     link::{Link, Loss, Reply, Request, Subject, Timing},
+    listeners::Listening,
     outbox::Splice,
+    requests::Kind,
 };
 use crate::{
     arguments::Arguments,
@@ -35,6 +41,8 @@ use crate::{
     layer::Ticket,
     output::Output,
     policy::CallOptions,
+    progress::{Progress, ProgressReport, progress},
+    queue::Writer,
     secret::Secrets,
     telemetry,
     wire::{self, Meta},
@@ -80,6 +88,17 @@ pub struct Call {
     way: Way,
     /// Whether this is the second attempt of another, over a new list of tools.
     once: bool,
+    /// What few calls have.
+    more: Option<Box<More>>,
+}
+
+/// What few calls have.
+#[derive(Debug, Default)]
+struct More {
+    progress: Option<Writer<ProgressReport>>,
+    listening: Option<Listening>,
+    /// Whether a task is handed to the host instead of being followed.
+    detached: bool,
 }
 
 /// A token, and the wait for it.
@@ -111,8 +130,11 @@ enum Stage {
         tool: Tool,
         reply: Reply,
         span: Span,
-        again: Option<Box<Again>>,
+        /// What a server may have to be told once more.
+        kept: Option<Kept>,
     },
+    /// Answered by questions, or by a task.
+    Continued(Continued),
     /// Refused once, for a reason that a new list of tools may mend.
     Relisted(Relisted),
     /// The id is in no list yet, but may come to be.
@@ -123,6 +145,13 @@ enum Stage {
     /// Something stands in front of the link.
     Guarded(Guarded),
     Ended,
+}
+
+/// What it takes to make a call once more.
+#[derive(Debug)]
+struct Kept {
+    arguments: Arguments,
+    began: Instant,
 }
 
 impl Call {
@@ -160,6 +189,7 @@ impl Call {
             cancelled: None,
             way: Way::AsTermsSay,
             once: false,
+            more: None,
         }
     }
 
@@ -185,6 +215,7 @@ impl Call {
             Stage::Refused(_)
             | Stage::Waiting { .. }
             | Stage::Relisted(_)
+            | Stage::Continued(_)
             | Stage::Guarded(_)
             | Stage::Ended => {}
         }
@@ -199,6 +230,18 @@ impl Call {
         self
     }
 
+    /// The progress that the server reports of this call, as a stream that ends with the call. To be
+    /// asked for before the call is first polled; asking again ends the stream before.
+    pub fn progress(&mut self) -> Progress {
+        let (writer, progress) = progress();
+        self.more().progress = Some(writer);
+        progress
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
+
     fn begin(&mut self, waker: &Waker) -> Result<(), CallError> {
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Declared { tool, arguments } => {
@@ -209,8 +252,10 @@ impl Call {
                 }
                 match self.send(&tool, &arguments, waker) {
                     Ok((reply, span)) => {
-                        let again = self.again(&tool, &reply, arguments).map(Box::new);
-                        self.stage = Stage::Waiting { tool, reply, span, again };
+                        let modern = reply.link().era() == Some(Era::Modern);
+                        let kept = modern || tool.connection().shows_urls();
+                        let kept = kept.then(|| Kept { arguments, began: Instant::now() });
+                        self.stage = Stage::Waiting { tool, reply, span, kept };
                     }
                     // It is only asleep.
                     Err(CallError::NotReady { .. })
@@ -228,18 +273,12 @@ impl Call {
                 Ok(())
             }
             Stage::Refused(error) => Err(*error),
-            Stage::Waiting { .. } | Stage::Relisted(_) | Stage::Guarded(_) | Stage::Ended => Ok(()),
+            Stage::Waiting { .. }
+            | Stage::Relisted(_)
+            | Stage::Continued(_)
+            | Stage::Guarded(_)
+            | Stage::Ended => Ok(()),
         }
-    }
-
-    /// What a second attempt needs, where there may be one: a link of its own is not kept for it.
-    fn again(&self, tool: &Tool, reply: &Reply, arguments: Arguments) -> Option<Again> {
-        let first = !self.once && !matches!(self.way, Way::Over(_));
-        if !(first && reply.is_driven() && reply.link().mirrors()) {
-            return None;
-        }
-        let total = self.timing(tool.terms().timing).total;
-        Some(Again { arguments, began: Instant::now(), idle_timeout: self.idle_timeout, total })
     }
 
     /// Leaves the short way.
@@ -258,11 +297,15 @@ impl Call {
 
     /// From here on the token is looked at where the call is.
     fn ticket(&mut self) -> Ticket {
-        Ticket::new(self.cancelled.take().map(|cancel| cancel.token))
+        let mut ticket = Ticket::new(self.cancelled.take().map(|cancel| cancel.token));
+        if let Some(more) = self.more.take() {
+            (ticket.progress, ticket.detached) = (more.progress, more.detached);
+        }
+        ticket
     }
 
     fn send(
-        &self,
+        &mut self,
         tool: &Tool,
         arguments: &Arguments,
         waker: &Waker,
@@ -282,7 +325,12 @@ impl Call {
         let terms = tool.terms();
         let timing = self.timing(terms.timing);
         let id = link.next_id();
-        let meta = Meta { added: &terms.meta, ..link.meta(timing.idle.is_some()) };
+        let listener = self.more.as_ref().and_then(|more| more.progress.as_ref());
+        let (trace, progress) = (connection.trace_members(), timing.idle.is_some());
+        let trace = trace.as_deref().unwrap_or_default();
+        let progress = progress || listener.is_some();
+        let meta = Meta { added: &terms.meta, trace, ..link.meta(progress) };
+        let listening = listener.map(|writer| Listening::to(link, id, writer));
         let mirrored = if link.mirrors() { tool.mirrored(arguments) } else { Vec::new() };
         let mirrored = mirrored.as_slice();
         let secrets = &connection.scope.secrets;
@@ -303,17 +351,22 @@ impl Call {
                 found: error.to_string(),
             })?;
             let rest = shared.map(|text| text.get().as_bytes()).unwrap_or_default();
-            check_egress(secrets, tool, [frame, rest])?;
+            check_egress(secrets, (tool.server(), tool.id()), [frame, rest])?;
             let (admitted, cancellable, waker) = (true, true, Some(waker.clone()));
             let subject = Subject { method: "tools/call", name: Some(tool.name()), mirrored };
             let splice = shared.map(|text| Splice { at, text: Arc::clone(text) });
             let request =
                 Request { id, frame, splice, subject, timing, admitted, cancellable, waker };
             let error = match link.send(request) {
-                Ok(reply) => return Ok((reply, span)),
+                Ok(reply) => {
+                    if let Some(more) = &mut self.more {
+                        more.listening = listening;
+                    }
+                    return Ok((reply, span));
+                }
                 // It went down in the moment before, and this call has not been part of it.
                 Err(Loss::Down { reason, .. }) => not_ready_for(connection, Some(reason)),
-                Err(loss) => lost(tool, link.epoch, loss),
+                Err(loss) => about(tool).lost(link.epoch, loss),
             };
             telemetry::call_ended(&span, Err(&error));
             Err(error)
@@ -342,6 +395,7 @@ impl Call {
             Stage::Declared { tool, .. } => (tool, Span::none(), Delivery::NotSent),
             Stage::Refused(error) => return *error,
             Stage::Relisted(relisted) => (relisted.tool, Span::none(), Delivery::MaybeSent),
+            Stage::Continued(continued) => (continued.tool, continued.span, Delivery::MaybeSent),
             Stage::Unlisted { unlisted, .. } => {
                 return CallError::Cancelled { tool: unlisted.id, delivery: Delivery::NotSent };
             }
@@ -372,44 +426,120 @@ impl Future for Call {
                 return Poll::Pending;
             }
         }
-        let (tool, outcome, again) = match &mut self.stage {
-            Stage::Waiting { tool, reply, span, again } => {
+        match &mut self.stage {
+            Stage::Waiting { tool, reply, span, kept } => {
                 let outcome = ready!(Pin::new(&mut *reply).poll(cx));
                 let outcome = conclude(tool, reply.link(), outcome);
-                telemetry::call_ended(span, outcome.as_ref());
-                (tool, outcome, again.take())
+                let (tool, span) = (tool.clone(), std::mem::replace(span, Span::none()));
+                let (link, kept) = (Arc::clone(reply.link()), kept.take());
+                match outcome {
+                    Ok(concluded) if concluded.kind != Kind::Complete => {
+                        self.go_on(cx, (tool, span), (concluded, kept))
+                    }
+                    outcome => {
+                        let outcome =
+                            outcome.map(|concluded| output(tool.connection(), concluded.result));
+                        telemetry::call_ended(&span, outcome.as_ref());
+                        self.end(cx, (tool, &link), (outcome, kept))
+                    }
+                }
             }
             Stage::Relisted(relisted) => {
                 let outcome = ready!(relisted.as_mut().poll(cx));
-                self.stage = Stage::Ended;
-                return Poll::Ready(outcome);
+                self.finish(outcome)
+            }
+            Stage::Continued(continued) => {
+                let outcome = ready!(continued.poll(cx));
+                telemetry::call_ended(&continued.span, outcome.as_ref());
+                self.finish(outcome)
             }
             Stage::Guarded(guarded) => {
                 let outcome = ready!(Pin::new(guarded).poll(cx));
-                self.stage = Stage::Ended;
-                return Poll::Ready(outcome);
+                self.finish(outcome)
             }
             Stage::Declared { .. } | Stage::Refused(_) | Stage::Unlisted { .. } | Stage::Ended => {
-                return Poll::Pending;
+                Poll::Pending
             }
-        };
-        let Some(again) = again.filter(|_| Again::is_called_for(&outcome)) else {
-            self.stage = Stage::Ended;
-            return Poll::Ready(outcome);
-        };
-        self.stage = Stage::Relisted(again.start(tool.clone(), outcome));
-        self.poll(cx)
+        }
+    }
+}
+
+impl Call {
+    fn finish(&mut self, outcome: Result<Output, CallError>) -> Poll<Result<Output, CallError>> {
+        self.stage = Stage::Ended;
+        // Whoever listens learns of the end.
+        self.more = None;
+        Poll::Ready(outcome)
+    }
+
+    /// Ends with this outcome, unless it can be mended.
+    fn end(
+        &mut self,
+        cx: &mut Context<'_>,
+        (tool, link): (Tool, &Arc<Link>),
+        (outcome, kept): (Result<Output, CallError>, Option<Kept>),
+    ) -> Poll<Result<Output, CallError>> {
+        let Some(kept) = kept.filter(|_| outcome.is_err()) else { return self.finish(outcome) };
+        let timing = self.timing(tool.terms().timing);
+        if let Some(urls) = Continued::urls_of(&outcome, &tool) {
+            let over = self.own_link();
+            self.stage = Stage::Continued(Continued::after_urls((tool, over), urls, kept, timing));
+            return Pin::new(self).poll(cx);
+        }
+        // A link of its own is not kept for a second attempt.
+        let first = !self.once && self.own_link().is_none();
+        if !(first && link.mirrors() && Again::is_called_for(&outcome)) {
+            return self.finish(outcome);
+        }
+        let (Kept { arguments, began }, total) = (kept, timing.total);
+        let again = Again { arguments, began, idle_timeout: self.idle_timeout, total };
+        self.stage = Stage::Relisted(again.start(tool, outcome));
+        Pin::new(self).poll(cx)
+    }
+
+    /// Goes on with a call that the server answered by questions, or by a task.
+    fn go_on(
+        &mut self,
+        cx: &mut Context<'_>,
+        (tool, span): (Tool, Span),
+        (concluded, kept): (Concluded, Option<Kept>),
+    ) -> Poll<Result<Output, CallError>> {
+        let more = self.more.as_ref();
+        if more.is_some_and(|more| more.detached) && concluded.kind == Kind::Task {
+            return self.finish(Ok(Output::new(concluded.result)));
+        }
+        let Some(kept) = kept else { return self.finish(Err(about(&tool).never_asked())) };
+        let timing = self.timing(tool.terms().timing);
+        let again = more.map(|more| (more.progress.clone(), more.detached)).unwrap_or_default();
+        let mut continued = Continued::question(&tool, &kept, self.own_link());
+        (continued.progress, continued.detached) = again;
+        self.stage = Stage::Continued(Continued::new(
+            (tool, span),
+            continued,
+            concluded,
+            (timing, kept.began),
+        ));
+        Pin::new(self).poll(cx)
+    }
+
+    /// The link of its own, if it has one.
+    fn own_link(&self) -> Option<Arc<Link>> {
+        if let Way::Over(link) = &self.way { Some(Arc::clone(link)) } else { None }
     }
 }
 
 /// Refuses arguments that hold a secret of another server, where the session wants that.
-fn check_egress(secrets: &Secrets, tool: &Tool, sent: [&[u8]; 2]) -> Result<(), CallError> {
+pub(super) fn check_egress(
+    secrets: &Secrets,
+    (server, tool): (&str, &str),
+    sent: [&[u8]; 2],
+) -> Result<(), CallError> {
     if !secrets.egress_scope {
         return Ok(());
     }
-    let owner = sent.iter().find_map(|part| secrets.redactor.stranger(part, tool.server()));
+    let owner = sent.iter().find_map(|part| secrets.redactor.stranger(part, server));
     let Some(owner) = owner else { return Ok(()) };
-    let (server, tool) = (tool.server().to_owned(), tool.id().to_owned());
+    let (server, tool) = (server.to_owned(), tool.to_owned());
     Err(CallError::SecretOutOfScope { server, tool, owner: owner.to_string() })
 }
 

@@ -1,6 +1,7 @@
 //! One link, from the start of what carries it until nothing of that is left.
 
 mod child;
+mod memory;
 #[cfg(feature = "http")]
 mod remote;
 
@@ -18,6 +19,7 @@ use super::{
     handshake::{Agreement, Era},
     link::{Link, OnDown, Timing},
     listing::{self, ListingLost},
+    resume,
 };
 use crate::{
     catalog::Listing,
@@ -25,6 +27,7 @@ use crate::{
     spec::Transport,
     status::TransportKind,
     telemetry,
+    transport::memory::MemoryStream,
 };
 
 /// How long, at most, a server is asked nothing but `server/discover` while it is silent.
@@ -34,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// whenever the tools have changed after `Opened`. `Gone` always comes.
 #[derive(Debug)]
 pub(crate) enum Report {
-    Opened { epoch: u64, opened: Opened },
+    Opened { epoch: u64, opened: Box<Opened> },
     StartFailed { epoch: u64, error: ConnectError },
     WentDown { epoch: u64, reason: Arc<DownReason> },
     Listed { epoch: u64, listing: Listing },
@@ -78,6 +81,7 @@ struct Running {
 #[derive(Clone)]
 enum Carrier {
     Child(Child),
+    Memory(Arc<MemoryStream>),
     #[cfg(feature = "http")]
     Remote(Arc<Remote>),
 }
@@ -93,6 +97,7 @@ impl Carrier {
     fn pid(&self) -> Option<u32> {
         match self {
             Self::Child(child) => Some(child.process.pid),
+            Self::Memory(_) => None,
             #[cfg(feature = "http")]
             Self::Remote(_) => None,
         }
@@ -101,6 +106,7 @@ impl Carrier {
     fn kind(&self) -> TransportKind {
         match self {
             Self::Child(_) => TransportKind::Stdio,
+            Self::Memory(_) => TransportKind::Memory,
             #[cfg(feature = "http")]
             Self::Remote(remote) => remote.kind(),
         }
@@ -110,6 +116,7 @@ impl Carrier {
     fn last_words(&self) -> Vec<String> {
         match self {
             Self::Child(child) => child.stderr.lines(),
+            Self::Memory(_) => Vec::new(),
             #[cfg(feature = "http")]
             Self::Remote(_) => Vec::new(),
         }
@@ -119,6 +126,7 @@ impl Carrier {
     async fn end(self) {
         match self {
             Self::Child(child) => child.end().await,
+            Self::Memory(stream) => stream.close(),
             #[cfg(feature = "http")]
             Self::Remote(remote) => remote.end().await,
         }
@@ -158,7 +166,8 @@ impl Epoch {
     /// Reports the open link, and waits until it is down or is to end.
     async fn live(&self, opened: Opened) {
         let (epoch, link) = (self.number, Arc::clone(&opened.link));
-        (self.report)(Report::Opened { epoch, opened });
+        (self.report)(Report::Opened { epoch, opened: Box::new(opened) });
+        resume::resume(&self.connection, &link);
         tokio::select! {
             reason = link.down() => (self.report)(Report::WentDown { epoch, reason }),
             () = self.stop.cancelled() => {}
@@ -180,6 +189,7 @@ impl Epoch {
     ) -> Result<Opened, ConnectError> {
         let (agreement, running) = match &self.connection.spec.transport {
             Transport::Stdio(stdio) => self.open_child(stdio, slot).await?,
+            Transport::Memory(memory) => self.open_memory(memory, slot).await?,
             #[cfg(feature = "http")]
             Transport::StreamableHttp(remote) => self.open_remote(&remote.http, slot).await?,
             #[cfg(feature = "http")]

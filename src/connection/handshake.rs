@@ -8,10 +8,11 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{
     ask::{AskError, ask},
+    introduction::{Introduction, client},
     link::{Link, Loss, Timing},
 };
 use crate::{
@@ -33,21 +34,6 @@ pub(crate) enum Era {
     Modern,
     /// Up to 2025-11-25: `initialize` and `notifications/initialized`.
     Legacy,
-}
-
-impl Era {
-    /// The members of `_meta` that every request of this era carries.
-    pub(crate) fn meta(self) -> &'static str {
-        match self {
-            Self::Modern => concat!(
-                r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
-                r#""io.modelcontextprotocol/clientInfo":{"name":"callboard","version":""#,
-                env!("CARGO_PKG_VERSION"),
-                r#""},"io.modelcontextprotocol/clientCapabilities":{}"#,
-            ),
-            Self::Legacy => "",
-        }
-    }
 }
 
 /// What is known before the handshake.
@@ -72,13 +58,43 @@ pub(crate) struct Agreement {
     pub(crate) era: Era,
     pub(crate) version: String,
     pub(crate) capabilities: Capabilities,
+    /// What the server says on how it is to be used.
+    pub(crate) instructions: Option<String>,
 }
 
-/// The part of a server's capabilities that this crate acts on.
+/// What a server offers.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Capabilities {
     #[serde(default)]
     pub(crate) tools: Option<ToolsCapability>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+impl Capabilities {
+    /// Whether a capability is declared.
+    pub(crate) fn has(&self, capability: &str) -> bool {
+        self.rest.get(capability).is_some_and(|declared| !declared.is_null())
+    }
+
+    /// Whether a part of a capability is declared.
+    pub(crate) fn has_part(&self, capability: &str, part: &str) -> bool {
+        self.rest.get(capability).is_some_and(|declared| declared[part] == true)
+    }
+
+    /// What is declared of an extension.
+    pub(crate) fn extension(&self, id: &str) -> Option<&Value> {
+        self.rest.get("extensions")?.get(id)
+    }
+
+    /// All of it.
+    pub(crate) fn to_value(&self) -> Value {
+        let mut all = self.rest.clone();
+        if let Some(tools) = &self.tools {
+            all.insert("tools".to_owned(), json!({ "listChanged": tools.list_changed }));
+        }
+        Value::Object(all)
+    }
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -103,19 +119,19 @@ pub(crate) enum HandshakeError {
 /// asked nothing but `server/discover`.
 pub(crate) async fn shake(
     link: &Arc<Link>,
-    roots: bool,
+    us: &Arc<Introduction>,
     plan: Plan,
     patience: Duration,
 ) -> Result<Agreement, HandshakeError> {
     let agreement = match plan {
-        Plan::Only(Era::Modern) => discover(link).await.map_err(failed)?,
+        Plan::Only(Era::Modern) => discover(link, us).await.map_err(failed)?,
         Plan::Only(Era::Legacy) | Plan::FindOut(Some(Era::Legacy)) => {
-            initialize(link, roots).await.map_err(failed)?
+            initialize(link, us).await.map_err(failed)?
         }
-        Plan::FindOut(known) => probe(link, roots, known, patience).await?,
+        Plan::FindOut(known) => probe(link, us, known, patience).await?,
     };
     check_version(&agreement).map_err(HandshakeError::Failed)?;
-    link.agree(agreement.era, &agreement.version);
+    link.agree(&agreement, us);
     if agreement.era == Era::Legacy {
         const INITIALIZED: &str = "notifications/initialized";
         link.notify(wire::notification(INITIALIZED), INITIALIZED);
@@ -125,11 +141,11 @@ pub(crate) async fn shake(
 
 async fn probe(
     link: &Arc<Link>,
-    roots: bool,
+    us: &Introduction,
     known: Option<Era>,
     patience: Duration,
 ) -> Result<Agreement, HandshakeError> {
-    let mut discovery = std::pin::pin!(discover(link));
+    let mut discovery = std::pin::pin!(discover(link, us));
     tokio::select! {
         answer = &mut discovery => match answer {
             Ok(agreement) => return Ok(agreement),
@@ -139,14 +155,14 @@ async fn probe(
             // An error of whatever code, or a result that is no discovery: an older server. Only if
             // it refuses `initialize` too, its word on the revisions that it speaks is the better.
             Err(error) => {
-                let initialized = initialize(link, roots).await;
+                let initialized = initialize(link, us).await;
                 return initialized.map_err(|second| failed(better(error, second)));
             }
         },
         // One that has been modern before is only slow.
         () = tokio::time::sleep(patience), if known.is_none() => {}
     }
-    let mut initialization = std::pin::pin!(initialize(link, roots));
+    let mut initialization = std::pin::pin!(initialize(link, us));
     tokio::select! {
         // Where both have been answered, the modern answer counts.
         biased;
@@ -178,11 +194,11 @@ fn better(probe: AskError, initialization: AskError) -> AskError {
     }
 }
 
-async fn discover(link: &Arc<Link>) -> Result<Agreement, AskError> {
-    match discover_once(link).await {
+async fn discover(link: &Arc<Link>, us: &Introduction) -> Result<Agreement, AskError> {
+    match discover_once(link, us).await {
         // It speaks the revision that it refused: an intermediary, or a server that has just been
         // exchanged. Once is enough to find out.
-        Err(AskError::Refused(error)) if names_modern(&error) => discover_once(link).await,
+        Err(AskError::Refused(error)) if names_modern(&error) => discover_once(link, us).await,
         outcome => outcome,
     }
 }
@@ -197,23 +213,25 @@ fn names_modern(error: &RpcError) -> bool {
     supported.is_some_and(|data| data.supported.iter().any(|version| version == MODERN))
 }
 
-async fn discover_once(link: &Arc<Link>) -> Result<Agreement, AskError> {
+async fn discover_once(link: &Arc<Link>, us: &Introduction) -> Result<Agreement, AskError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Discovered {
         supported_versions: Vec<String>,
         capabilities: Capabilities,
+        instructions: Option<String>,
     }
     let result = ask(link, "server/discover", Timing::default(), |frame| {
         frame.extend_from_slice(b"\"_meta\":{");
-        frame.extend_from_slice(Era::Modern.meta().as_bytes());
+        frame.extend_from_slice(us.meta().as_bytes());
         frame.push(b'}');
         Ok(())
     })
     .await?;
-    let Discovered { supported_versions, capabilities } = open(&result)?;
+    let Discovered { supported_versions, capabilities, instructions } = open(&result)?;
     if supported_versions.iter().any(|version| version == MODERN) {
-        return Ok(Agreement { era: Era::Modern, version: MODERN.to_owned(), capabilities });
+        let version = MODERN.to_owned();
+        return Ok(Agreement { era: Era::Modern, version, capabilities, instructions });
     }
     Err(AskError::Malformed(format!("it lists only {}", supported_versions.join(", "))))
 }
@@ -230,28 +248,28 @@ pub(super) fn is_modern(result: &RawResult) -> bool {
     discovered.is_ok_and(|it| it.supported_versions.iter().any(|version| version == MODERN))
 }
 
-async fn initialize(link: &Arc<Link>, roots: bool) -> Result<Agreement, AskError> {
+async fn initialize(link: &Arc<Link>, us: &Introduction) -> Result<Agreement, AskError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Initialized {
         protocol_version: String,
         #[serde(default)]
         capabilities: Capabilities,
+        instructions: Option<String>,
     }
-    let capabilities = if roots { json!({ "roots": {} }) } else { json!({}) };
     let result = ask(link, "initialize", Timing::default(), |frame| {
         let params = json!({
             "protocolVersion": LEGACY[0],
-            "capabilities": capabilities,
-            "clientInfo": { "name": "callboard", "version": env!("CARGO_PKG_VERSION") },
+            "capabilities": us.capabilities(),
+            "clientInfo": client(),
         });
         let object = serde_json::to_vec(&params)?;
         frame.extend_from_slice(&object[1..object.len() - 1]);
         Ok(())
     })
     .await?;
-    let Initialized { protocol_version: version, capabilities } = open(&result)?;
-    Ok(Agreement { era: Era::Legacy, version, capabilities })
+    let Initialized { protocol_version: version, capabilities, instructions } = open(&result)?;
+    Ok(Agreement { era: Era::Legacy, version, capabilities, instructions })
 }
 
 fn open<'a, T: Deserialize<'a>>(result: &'a RawResult) -> Result<T, AskError> {

@@ -4,10 +4,11 @@
 use std::{borrow::Cow, sync::Arc};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{json, value::RawValue};
 use tokio::sync::Notify;
 
-use super::{Connection, handshake::Era, link::Link};
+use super::{Connection, handshake::Era, host_requests, link::Link};
 use crate::{
     event::Notification,
     redactor::Redactor,
@@ -52,7 +53,7 @@ impl Inbound {
     fn single(&mut self, incoming: Incoming<'_>, frame: Cow<'_, [u8]>) {
         match incoming {
             Incoming::Answer { id } => self.answers.push((id, frame.into_owned())),
-            Incoming::Request { id, method } => self.question(id, &method),
+            Incoming::Request { id, method, params } => self.question(id, (&method, params)),
             Incoming::Notification { method, params } => self.told(method, params),
             Incoming::Batch(frames) => self.batch(&frames),
             Incoming::Unroutable => telemetry::stray_answers(1),
@@ -69,17 +70,16 @@ impl Inbound {
 
     /// Answers a question of the server: every one, since silence would hang it. Ids of theirs and
     /// of ours never meet: theirs go back as they came.
-    fn question(&self, id: &RawValue, method: &str) {
+    fn question(&self, id: &RawValue, (method, params): (&str, Option<&RawValue>)) {
         if self.link.era() == Some(Era::Modern) {
-            // MCP 2026-07-28, basic/transports: no such thing there, and no answer to it.
-            return telemetry::question_on_modern_link(&self.redactor().redact(method));
+            // C8; MCP 2026-07-28, basic/transports: no such thing there, and no answer to it.
+            let method = self.redactor().redact(method);
+            return telemetry::question_on_modern_link(&method, self.connection.count_violation());
         }
-        let roots = &self.connection.spec.roots;
         let answer = match method {
             "ping" => wire::answer(id, Ok(&json!({}))),
-            "roots/list" if !roots.is_empty() => {
-                let roots: Vec<_> = roots.iter().map(|uri| json!({ "uri": uri })).collect();
-                wire::answer(id, Ok(&json!({ "roots": roots })))
+            _ if host_requests::is_for_host(method) => {
+                return host_requests::ask(&self.connection, &self.link, id, (method, params));
             }
             _ => {
                 telemetry::question_refused(&self.redactor().redact(method));
@@ -91,13 +91,31 @@ impl Inbound {
     }
 
     fn told(&self, method: String, params: Option<&RawValue>) {
+        if let Some("resources" | "prompts" | "tools" | "subscriptions") = method.split('/').nth(1)
+        {
+            self.connection.kept.forget(&method, params);
+            let redacted = params.and_then(|params| self.redactor().redact_json(params));
+            self.connection.subscriptions.take(&method, redacted.as_deref().or(params));
+        }
+        if method == "notifications/message" {
+            let redacted = params.and_then(|params| self.redactor().redact_json(params));
+            self.connection.logs.tell(redacted.as_deref().or(params));
+        }
         match method.as_str() {
             "notifications/progress" => {
-                if let Some(id) = params.and_then(progress_token) {
+                if let Some((id, params)) = params.and_then(|p| Some((progress_token(p)?, p))) {
                     self.link.progress(id);
+                    let redacted = self.redactor().redact_json(params);
+                    self.link.listeners.tell(id, redacted.as_deref().unwrap_or(params));
+                }
+            }
+            "notifications/cancelled" => {
+                if let Some(id) = params.and_then(cancelled) {
+                    self.link.questions.take_back(id);
                 }
             }
             "notifications/tools/list_changed" => self.tools_changed.notify_one(),
+            "notifications/subscriptions/acknowledged" => {}
             _ => self.connection.notifications.send(|| Notification::Message {
                 epoch: self.link.epoch,
                 method: self.redactor().redact(&method).into(),
@@ -136,6 +154,18 @@ impl Frames for Inbound {
             telemetry::stray_answers(stray);
         }
     }
+}
+
+/// The question that the server takes back.
+fn cancelled(params: &RawValue) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Cancelled<'a> {
+        #[serde(borrow, rename = "requestId")]
+        id: &'a RawValue,
+        #[serde(default, rename = "reason")]
+        _reason: Option<IgnoredAny>,
+    }
+    serde_json::from_str::<Cancelled<'_>>(params.get()).ok().map(|cancelled| cancelled.id)
 }
 
 /// The request that a progress notification is about: our tokens are the ids of our requests.

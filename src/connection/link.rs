@@ -7,6 +7,7 @@
 //! no request can slip between the two and wait for ever.
 
 mod clock;
+mod pause;
 mod lease;
 mod post;
 mod reply;
@@ -28,7 +29,13 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use super::{handshake::Era, outbox::Splice};
+use super::{
+    handshake::{Agreement, Capabilities, Era},
+    host_requests::Questions,
+    introduction::Introduction,
+    listeners::Listeners,
+    outbox::Splice,
+};
 use crate::{
     error::{CallLimit, Delivery, DownCause, DownReason, HttpError},
     policy::Limits,
@@ -36,6 +43,7 @@ use crate::{
     wire::{self, Meta, RequestId},
 };
 
+pub(crate) use pause::Pause;
 pub(crate) use post::{Exchange, Letter, Post, Subject};
 pub(crate) use reply::Reply;
 use state::{Pending, Slot, State, delivery_of};
@@ -53,7 +61,9 @@ pub(crate) struct Link {
     ids: AtomicU64,
     state: Mutex<State>,
     /// Known after the handshake.
-    agreed: OnceLock<(Era, String)>,
+    agreed: OnceLock<(Agreement, Arc<Introduction>)>,
+    pub(super) listeners: Listeners,
+    pub(super) questions: Questions,
     /// Where messages go, if not into a stream.
     post: Option<Arc<dyn Post>>,
     frames_wait: Notify,
@@ -136,6 +146,8 @@ impl Link {
             ids: AtomicU64::new(1),
             state: Mutex::new(state),
             agreed: OnceLock::new(),
+            listeners: Listeners::default(),
+            questions: Questions::default(),
             post,
             frames_wait: Notify::new(),
             alarm_moved: Notify::new(),
@@ -151,22 +163,36 @@ impl Link {
 
     /// The `_meta` of a request on this link.
     pub(crate) fn meta(&self, progress: bool) -> Meta<'_> {
-        Meta { members: self.era().map_or("", Era::meta), added: "", progress }
+        let members = match self.agreed.get() {
+            Some((Agreement { era: Era::Modern, .. }, introduction)) => introduction.meta(),
+            Some(_) | None => "",
+        };
+        Meta { members, progress, added: "", trace: "" }
     }
 
     /// The era of the server, once the handshake has found it out.
     pub(crate) fn era(&self) -> Option<Era> {
-        self.agreed.get().map(|(era, _)| *era)
+        self.agreed.get().map(|(agreement, _)| agreement.era)
     }
 
     /// The revision that is spoken, once the handshake has found it out.
     pub(crate) fn version(&self) -> Option<&str> {
-        self.agreed.get().map(|(_, version)| version.as_str())
+        self.agreed.get().map(|(agreement, _)| agreement.version.as_str())
+    }
+
+    /// What the server offers, once the handshake has found it out.
+    pub(crate) fn capabilities(&self) -> Option<&Capabilities> {
+        self.agreed.get().map(|(agreement, _)| &agreement.capabilities)
+    }
+
+    /// What the server says on how it is to be used.
+    pub(crate) fn instructions(&self) -> Option<&str> {
+        self.agreed.get().and_then(|(agreement, _)| agreement.instructions.as_deref())
     }
 
     /// Sets what every request carries from now on; only the handshake does, once.
-    pub(crate) fn agree(&self, era: Era, version: &str) {
-        self.agreed.get_or_init(|| (era, version.to_owned()));
+    pub(crate) fn agree(&self, agreement: &Agreement, introduction: &Arc<Introduction>) {
+        self.agreed.get_or_init(|| (agreement.clone(), Arc::clone(introduction)));
     }
 
     /// Whether frames go out as one stream of bytes, and a text may be spliced into one.

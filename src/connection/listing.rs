@@ -170,7 +170,7 @@ pub(crate) fn put_up(connection: &Arc<Connection>, saved: &SavedTools) {
     let (server, prefix) = (connection.name().as_ref(), connection.spec.tool_prefix());
     let mut listing = Listing::default();
     // Whether a link wants arguments in headers is known once there is one.
-    let mirrors = !matches!(connection.spec.transport, Transport::Stdio(_));
+    let mirrors = !matches!(connection.spec.transport, Transport::Stdio(_) | Transport::Memory(_));
     saved.of_server(server).for_each(|tool| listing.add(server, prefix, tool, mirrors));
     if !listing.tools.is_empty() {
         post(connection, listing);

@@ -101,7 +101,7 @@ fn spawn(
     let opening = Mutex::new(Some(opening));
     let report: Reporter = Arc::new(move |report| {
         let outcome = match report {
-            Report::Opened { opened, .. } => Ok(opened),
+            Report::Opened { opened, .. } => Ok(*opened),
             Report::StartFailed { error, .. } => Err(error),
             Report::WentDown { .. } | Report::Listed { .. } => return,
             Report::Gone { .. } => {

@@ -6,7 +6,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Ask, Connection,
-    call::not_ready,
+    about::not_ready,
     guard::until,
     link::{Link, Timing},
     listing, per_call,

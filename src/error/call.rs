@@ -199,6 +199,40 @@ pub enum CallError {
         /// What was wrong with it.
         detail: String,
     },
+    /// The server does not offer what this request is of: it declared no such capability.
+    #[error("server {server:?} does not offer {method}: it declares no such capability")]
+    NotOffered {
+        /// The server.
+        server: String,
+        /// The method.
+        method: String,
+    },
+    /// The server knows no such resource.
+    #[error("server {server:?} has no resource {uri:?}")]
+    ResourceNotFound {
+        /// The server.
+        server: String,
+        /// The URI that was asked for.
+        uri: String,
+    },
+    /// Which server a resource is to be read from is not clear: none lists it, or several do.
+    #[error("{uri:?} is a resource of {}: read it by Server::resource", Listed(.servers))]
+    UnroutedResource {
+        /// The URI that was asked for.
+        uri: String,
+        /// The servers that list it, or have a template that fits it.
+        servers: Vec<String>,
+    },
+    /// The server wanted something of the host before it could answer, and the host did not give it.
+    #[error("server {server:?} asked for {method} to answer {tool:?}, and the host declined")]
+    InputDeclined {
+        /// The server.
+        server: String,
+        /// The tool id that was asked for, or the method.
+        tool: String,
+        /// What the server asked for.
+        method: String,
+    },
     /// The circuit breaker of the server is open: too many calls to it have failed in a row.
     #[error(
         "the circuit breaker of server {server:?} is open after failures in a row; the next try is \
@@ -264,6 +298,10 @@ impl CallError {
             Self::HttpStatus { .. } => "http_status",
             Self::Unauthorized { .. } => "unauthorized",
             Self::InvalidResponse { .. } => "invalid_response",
+            Self::NotOffered { .. } => "not_offered",
+            Self::ResourceNotFound { .. } => "resource_not_found",
+            Self::UnroutedResource { .. } => "unrouted_resource",
+            Self::InputDeclined { .. } => "input_declined",
             Self::CircuitOpen { .. } => "circuit_open",
             Self::RateLimited { .. } => "rate_limited",
             Self::Denied { .. } => "denied",
@@ -296,6 +334,10 @@ impl CallError {
             | Self::Rejected { .. }
             | Self::Unauthorized { .. }
             | Self::InvalidResponse { .. }
+            | Self::NotOffered { .. }
+            | Self::ResourceNotFound { .. }
+            | Self::UnroutedResource { .. }
+            | Self::InputDeclined { .. }
             | Self::SessionClosed { .. } => None,
         }
     }
@@ -310,6 +352,8 @@ impl CallError {
             | Self::SchemaMismatch { .. }
             | Self::SecretOutOfScope { .. }
             | Self::NotReady { .. }
+            | Self::NotOffered { .. }
+            | Self::UnroutedResource { .. }
             | Self::CircuitOpen { .. }
             | Self::RateLimited { .. }
             | Self::Denied { .. }
@@ -321,7 +365,10 @@ impl CallError {
             | Self::HttpStatus { delivery, .. }
             | Self::Unauthorized { delivery, .. }
             | Self::SessionClosed { delivery } => *delivery,
-            Self::Rejected { .. } | Self::InvalidResponse { .. } => Delivery::Answered,
+            Self::Rejected { .. }
+            | Self::ResourceNotFound { .. }
+            | Self::InputDeclined { .. }
+            | Self::InvalidResponse { .. } => Delivery::Answered,
         }
     }
 }
@@ -342,6 +389,17 @@ impl fmt::Display for Nearest<'_> {
         match self.0 {
             [] => f.write_str(": list them with Session::tools"),
             names => write!(f, ": did you mean {}?", names.join(", ")),
+        }
+    }
+}
+
+struct Listed<'a>(&'a [String]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("no server that is ready"),
+            names => write!(f, "{}", names.join(" and ")),
         }
     }
 }

@@ -54,6 +54,9 @@ pub enum ConnectError {
         /// What the system said.
         source: Arc<io::Error>,
     },
+    /// Nobody listens at the other end, in this process.
+    #[error("no server listens in this process: await MemoryListener::accept, or start it")]
+    NotListening,
     /// The link ended before the server was ready.
     #[error("the server ended during {stage}: {reason}")]
     Ended {
@@ -114,7 +117,8 @@ impl ConnectError {
             Self::Http(error) => error.is_permanent(),
             Self::Secret(error) => error.is_permanent(),
             Self::Spawn { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
-            Self::Ended { .. }
+            Self::NotListening
+            | Self::Ended { .. }
             | Self::TimedOut { .. }
             | Self::Refused { .. }
             | Self::InvalidAnswer { .. } => false,

@@ -29,6 +29,7 @@ impl ConnectError {
             Self::UnsupportedVersion { offered } => offered,
             Self::InvalidAnswer { detail, .. } => detail,
             Self::CommandNotFound { .. }
+            | Self::NotListening
             | Self::NoDirectory { .. }
             | Self::Secret(_)
             | Self::Spawn { .. }
@@ -88,6 +89,10 @@ impl CallError {
             | Self::TimedOut { .. }
             | Self::Cancelled { .. }
             | Self::Overloaded { .. }
+            | Self::NotOffered { .. }
+            | Self::ResourceNotFound { .. }
+            | Self::UnroutedResource { .. }
+            | Self::InputDeclined { .. }
             | Self::Unauthorized { .. }
             | Self::HttpStatus { .. }
             | Self::SessionClosed { .. } => {}

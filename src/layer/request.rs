@@ -9,7 +9,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Extensions;
-use crate::{arguments::Arguments, catalog::Tool, error::Delivery, policy::CallOptions};
+use crate::{
+    arguments::Arguments, catalog::Tool, error::Delivery, policy::CallOptions,
+    progress::ProgressReport, queue::Writer,
+};
 
 /// A call on its way through the layers.
 #[derive(Debug, Clone)]
@@ -71,6 +74,10 @@ pub(crate) struct Ticket {
     /// When it was first polled.
     pub(crate) began: Instant,
     pub(crate) cancel: Option<CancellationToken>,
+    /// Who listens to its progress.
+    pub(crate) progress: Option<Writer<ProgressReport>>,
+    /// Whether a task is handed to the host instead of being followed.
+    pub(crate) detached: bool,
     /// What is known about its delivery, for those who end it without knowing better.
     mark: Arc<AtomicU8>,
 }
@@ -81,7 +88,8 @@ const ANSWERED: u8 = 2;
 
 impl Ticket {
     pub(crate) fn new(cancel: Option<CancellationToken>) -> Self {
-        Self { began: Instant::now(), cancel, mark: Arc::new(AtomicU8::new(NOT_SENT)) }
+        let (began, mark) = (Instant::now(), Arc::new(AtomicU8::new(NOT_SENT)));
+        Self { began, cancel, progress: None, detached: false, mark }
     }
 
     /// What is known about the delivery of all attempts together.

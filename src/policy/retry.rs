@@ -129,6 +129,10 @@ fn may_differ(error: &CallError) -> bool {
         | CallError::Rejected { .. }
         | CallError::InvalidResponse { .. }
         | CallError::SessionClosed { .. }
+        | CallError::NotOffered { .. }
+        | CallError::ResourceNotFound { .. }
+        | CallError::UnroutedResource { .. }
+        | CallError::InputDeclined { .. }
         | CallError::CircuitOpen { .. }
         | CallError::RateLimited { .. }
         | CallError::Denied { .. }

@@ -127,6 +127,17 @@ pub(crate) async fn python(world: &World, library: &str, transport: &str) -> Rea
     RealServer::start(world, start).await
 }
 
+/// The small server of 2026-07-28 that asks, on one of the Python libraries, over HTTP.
+pub(crate) async fn asking(world: &World, library: &str) -> RealServer {
+    let start = |port: u16| {
+        let mut command = Command::new(world::installed("python/bin/python"));
+        command.arg(world::root().join("tests/servers/asking.py")).arg(library);
+        command.arg(port.to_string());
+        command
+    };
+    RealServer::start(world, start).await
+}
+
 /// What a server offers that the tests need.
 pub(crate) struct Tools {
     pub(crate) sum: &'static str,

@@ -38,12 +38,16 @@ pub(crate) async fn run(request: Request) -> Result<Output, CallError> {
     let connection = tool.connection();
     let wanted = match connection.cache.look(&tool, &attempts.arguments, &tool.terms().meta) {
         Look::Kept(output) => return Ok(output),
+        // What it comes to may be a task, which is nobody else's.
+        Look::Wanted(_) if ticket.detached => None,
         Look::Wanted(wanted) => Some(wanted),
         Look::Uncached => None,
     };
     let output = attempts.run().await?;
     #[cfg(feature = "validate")]
-    crate::schema::check_output(&tool, &output)?;
+    if !(ticket.detached && super::continued::is_task(&output)) {
+        crate::schema::check_output(&tool, &output)?;
+    }
     if let Some(wanted) = wanted {
         connection.cache.keep(wanted, &output);
     }
@@ -165,6 +169,11 @@ impl<'a> Attempts<'a> {
         let (tool, arguments) = (self.tool.clone(), self.arguments.clone());
         let mut call = Call::new(Stage::Declared { tool, arguments });
         call.way = way;
+        if self.ticket.progress.is_some() || self.ticket.detached {
+            let more = call.more();
+            more.progress = self.ticket.progress.clone();
+            more.detached = self.ticket.detached;
+        }
         call.total_timeout = left;
         if let Some(token) = &self.ticket.cancel {
             call = call.cancel_on(token.clone());

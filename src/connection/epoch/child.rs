@@ -60,10 +60,10 @@ impl Epoch {
         spec: &Stdio,
         slot: &mut Option<Running>,
     ) -> Result<(Agreement, Running), ConnectError> {
-        let (patience, roots) = (self.patience(), !self.connection.spec.roots.is_empty());
+        let (patience, us) = (self.patience(), &self.connection.introduction);
         let (running, child) = self.start_child(spec).await?;
         let running = slot.insert(running).clone();
-        match handshake::shake(&running.link, roots, Plan::FindOut(self.era), patience).await {
+        match handshake::shake(&running.link, us, Plan::FindOut(self.era), patience).await {
             Ok(agreement) => return Ok((agreement, running)),
             // It ended before it read the probe, so the probe did not end it.
             Err(HandshakeError::EndedAtProbe(error)) if !child.has_read_all() => return Err(error),
@@ -71,7 +71,7 @@ impl Epoch {
             Err(HandshakeError::Failed(error)) => return Err(error),
         }
         let running = slot.insert(self.start_child(spec).await?.0).clone();
-        match handshake::shake(&running.link, roots, Plan::Only(Era::Legacy), patience).await {
+        match handshake::shake(&running.link, us, Plan::Only(Era::Legacy), patience).await {
             Ok(agreement) => Ok((agreement, running)),
             Err(HandshakeError::EndedAtProbe(error) | HandshakeError::Failed(error)) => Err(error),
         }

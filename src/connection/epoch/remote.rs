@@ -123,14 +123,16 @@ impl Epoch {
     }
 
     async fn shake(&self, running: &Running, plan: Plan) -> Result<Agreement, ConnectError> {
-        let roots = !self.connection.spec.roots.is_empty();
+        let us = &self.connection.introduction;
         // A request over streamable HTTP always gets a status, so silence only means that the server is
         // slow; over HTTP+SSE it may mean that it ignores what it does not know.
         let patience = match running.carrier.kind() {
             TransportKind::StreamableHttp => self.connection.spec.init_timeout / 2,
-            TransportKind::HttpSse | TransportKind::Stdio => self.patience(),
+            TransportKind::HttpSse | TransportKind::Stdio | TransportKind::Memory => {
+                self.patience()
+            }
         };
-        match handshake::shake(&running.link, roots, plan, patience).await {
+        match handshake::shake(&running.link, us, plan, patience).await {
             Ok(agreement) => Ok(agreement),
             Err(HandshakeError::EndedAtProbe(error) | HandshakeError::Failed(error)) => Err(error),
         }

@@ -32,22 +32,21 @@ impl Link {
     fn expire(&self) {
         let now = Instant::now();
         let state = self.state.lock();
-        let late = state.pending.iter().filter(|(_, pending)| pending.is_late(now));
+        let late = state.pending.iter().filter(|(_, pending)| state.is_late(pending, now));
         let late: Vec<RequestId> = late.map(|(id, _)| *id).collect();
         drop(state);
         for id in late {
             self.time_out(id, now);
         }
         let mut state = self.state.lock();
-        state.alarm = state.pending.values().filter_map(|pending| pending.deadline).min();
+        state.alarm = state.pending.values().filter_map(|p| state.deadline_of(p)).min();
     }
 
     fn time_out(&self, id: RequestId, now: Instant) {
         let mut state = self.state.lock();
         // Progress, or the answer, may have come since it was found late.
-        let Some(pending) = state.pending.get(&id).filter(|pending| pending.is_late(now)) else {
-            return;
-        };
+        let found = state.pending.get(&id).filter(|pending| state.is_late(pending, now));
+        let Some(pending) = found else { return };
         let total = pending.total_at.is_some_and(|at| at <= now);
         let (limit, after) = if total {
             (CallLimit::Total, pending.timing.total)

@@ -22,7 +22,7 @@ impl Link {
             while unused.1 <= PARTS || !self.end_if_unused(unused.0) {
                 tokio::time::sleep(after / PARTS).await;
                 let seen = self.ids.load(Ordering::Relaxed);
-                let used = seen != unused.0 || self.state.lock().calls > 0;
+                let used = seen != unused.0 || self.state.lock().is_in_use();
                 unused = (seen, if used { 0 } else { unused.1 + 1 });
             }
         };
@@ -33,7 +33,7 @@ impl Link {
     /// so that a call is either before it or finds the link down.
     fn end_if_unused(&self, seen: u64) -> bool {
         let state = self.state.lock();
-        if state.calls > 0 || self.ids.load(Ordering::Relaxed) != seen {
+        if state.is_in_use() || self.ids.load(Ordering::Relaxed) != seen {
             return false;
         }
         if state.down.is_none() {

@@ -31,6 +31,10 @@ pub(super) struct State {
     pub(super) write_error: Option<Arc<io::Error>>,
     /// How many requests failed when the link went down.
     pub(super) lost: usize,
+    /// How many have it kept although no call is in flight.
+    pub(super) held: usize,
+    /// How many questions of the server are with the host: as long as any is, nothing is idle.
+    pub(super) paused: usize,
     /// When the clock task looks next; no deadline lies before it.
     pub(super) alarm: Option<Instant>,
 }
@@ -82,6 +86,8 @@ impl State {
             sink,
             write_error: None,
             lost: 0,
+            held: 0,
+            paused: 0,
             alarm: None,
         }
     }
@@ -146,13 +152,29 @@ impl State {
     }
 }
 
+impl State {
+    /// Whether calls are in flight, or somebody listens.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.calls > 0 || self.held > 0 || self.paused > 0
+    }
+
+    /// Whether the time of a request has run out.
+    pub(super) fn is_late(&self, pending: &Pending, now: Instant) -> bool {
+        self.deadline_of(pending).is_some_and(|at| at <= now)
+    }
+
+    /// When a request is given up, as things are.
+    pub(super) fn deadline_of(&self, pending: &Pending) -> Option<Instant> {
+        if self.paused == 0 {
+            return pending.deadline;
+        }
+        pending.total_at.filter(|_| pending.deadline.is_some())
+    }
+}
+
 impl Pending {
     pub(super) fn is_waiting(&self) -> bool {
         matches!(self.slot, Slot::Waiting(_))
-    }
-
-    pub(super) fn is_late(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|at| at <= now)
     }
 
     pub(super) fn extend(&mut self, now: Instant) {

@@ -1,0 +1,118 @@
+//! What went wrong with a request of the host, in the words of its caller.
+
+use std::sync::Arc;
+
+use super::{Connection, link::Loss};
+use crate::{
+    error::{CallError, Delivery, DownCause, DownReason, HttpError, ServerError},
+    status::Phase,
+    wire::RpcError,
+};
+
+/// What a request of the host is about.
+#[derive(Clone, Copy)]
+pub(crate) struct About<'a> {
+    pub(crate) connection: &'a Connection,
+    /// The id of a tool, or a method and what it is asked of.
+    pub(crate) what: &'a str,
+}
+
+impl About<'_> {
+    pub(crate) fn invalid(&self, detail: String) -> CallError {
+        CallError::InvalidResponse { server: self.server(), tool: self.what(), detail }
+    }
+
+    /// Of an interim result that nothing can be done with.
+    pub(crate) fn never_asked(&self) -> CallError {
+        self.invalid("an interim result, which was not asked for".to_owned())
+    }
+
+    /// The same without secrets.
+    pub(crate) fn redacted(&self, mut error: CallError) -> CallError {
+        let redactor = &self.connection.scope.secrets.redactor;
+        if !redactor.is_idle() {
+            error.redact(redactor);
+        }
+        error
+    }
+
+    pub(crate) fn rejected(&self, error: RpcError) -> CallError {
+        CallError::Rejected {
+            server: self.server(),
+            tool: self.what(),
+            code: error.code,
+            message: error.message,
+            data: error.data,
+        }
+    }
+
+    pub(crate) fn lost(&self, epoch: u64, loss: Loss) -> CallError {
+        let (server, limits) = (self.server(), &self.connection.spec.limits);
+        match loss {
+            Loss::Down { reason, delivery } => down(server, epoch, reason, delivery),
+            Loss::Http { error, delivery } => self.failed(epoch, error, delivery),
+            Loss::TimedOut { limit, after, delivery } => {
+                CallError::TimedOut { server, tool: self.what(), limit, after, delivery }
+            }
+            Loss::TooManyCalls => {
+                let limit = format!("{} calls in flight", limits.max_calls);
+                CallError::Overloaded { server, limit, setting: "max_calls" }
+            }
+            Loss::TooManyBytes => {
+                let limit = format!("{} bytes of requests in flight", limits.max_call_bytes);
+                CallError::Overloaded { server, limit, setting: "max_call_bytes" }
+            }
+        }
+    }
+
+    /// Of a request whose own exchange failed.
+    fn failed(&self, epoch: u64, error: Arc<HttpError>, delivery: Delivery) -> CallError {
+        let (server, tool) = (self.server(), self.what());
+        match (error.status(), &*error) {
+            (Some(status), _) => CallError::HttpStatus { server, tool, status, delivery, error },
+            (None, HttpError::Unauthorized { .. }) => {
+                CallError::Unauthorized { server, tool, delivery, error }
+            }
+            (None, HttpError::ContentType { .. } | HttpError::NoAnswer { .. }) => {
+                CallError::InvalidResponse { server, tool, detail: error.to_string() }
+            }
+            (None, _) => {
+                let reason = Arc::new(DownReason::new(DownCause::Http(error)));
+                down(server, epoch, reason, delivery)
+            }
+        }
+    }
+
+    fn server(&self) -> String {
+        self.connection.name().to_string()
+    }
+
+    fn what(&self) -> String {
+        self.what.to_owned()
+    }
+}
+
+fn down(server: String, epoch: u64, reason: Arc<DownReason>, delivery: Delivery) -> CallError {
+    if matches!(reason.cause, DownCause::SessionClosed) {
+        return CallError::SessionClosed { delivery };
+    }
+    CallError::TransportDown { server, epoch, delivery, reason }
+}
+
+pub(crate) fn not_ready(connection: &Connection) -> CallError {
+    not_ready_for(connection, None)
+}
+
+/// `reason` is why the link is down, where the status may not say it yet.
+pub(crate) fn not_ready_for(connection: &Connection, reason: Option<Arc<DownReason>>) -> CallError {
+    let status = connection.status();
+    let over = matches!(status.phase, Phase::Stopping | Phase::Stopped);
+    if over || connection.scope.tasks.is_ending() {
+        return CallError::SessionClosed { delivery: Delivery::NotSent };
+    }
+    CallError::NotReady {
+        server: connection.name().to_string(),
+        phase: if status.is_ready() { Phase::BackingOff } else { status.phase },
+        error: reason.map(ServerError::Down).or(status.last_error),
+    }
+}

@@ -1,0 +1,51 @@
+//! A link to a server in this process.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::{Carrier, Epoch, Running};
+use crate::{
+    connection::{
+        handshake::{self, Agreement, HandshakeError, Plan},
+        inbound::Inbound,
+        link::{Link, Way},
+    },
+    error::{ConnectError, DownReason},
+    transport::memory::Memory,
+};
+
+impl Epoch {
+    pub(super) async fn open_memory(
+        &self,
+        memory: &Memory,
+        slot: &mut Option<Running>,
+    ) -> Result<(Agreement, Running), ConnectError> {
+        let stream = Arc::new(memory.connect().ok_or(ConnectError::NotListening)?);
+        let limits = self.connection.spec.limits;
+        let sink = stream.sink();
+        let way = Way::Stream(Arc::clone(&sink));
+        let link = Link::new(self.number, self.span.clone(), limits, way, self.on_down());
+        let link = Arc::new(link);
+        let tools_changed = Arc::new(Notify::new());
+        let (connection, changed) = (Arc::clone(&self.connection), Arc::clone(&tools_changed));
+        let mut inbound = Inbound::new(connection, Arc::clone(&link), changed);
+        let running = Running {
+            link: Arc::clone(&link),
+            tools_changed,
+            carrier: Carrier::Memory(Arc::clone(&stream)),
+        };
+        let running = slot.insert(running).clone();
+        self.spawn(Arc::clone(&link).write(sink));
+        self.spawn(Arc::clone(&link).clock());
+        self.spawn(async move {
+            let cause = stream.read_frames(limits.max_frame, &mut inbound).await;
+            link.go_down(DownReason::new(cause));
+        });
+        let (us, plan) = (&self.connection.introduction, Plan::FindOut(self.era));
+        match handshake::shake(&running.link, us, plan, self.patience()).await {
+            Ok(agreement) => Ok((agreement, running)),
+            Err(HandshakeError::EndedAtProbe(error) | HandshakeError::Failed(error)) => Err(error),
+        }
+    }
+}

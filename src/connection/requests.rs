@@ -1,0 +1,258 @@
+//! The host's requests beside the calls of tools: admitted, timed, cancelled and lost as those are.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::{
+    Connection,
+    about::{About, not_ready, not_ready_for},
+    call::check_egress,
+    handshake::{Capabilities, Era},
+    link::{Link, Loss, Request, Subject, Timing},
+    listeners::Listening,
+    rounds, wake,
+};
+use crate::{
+    error::CallError,
+    policy::WhenDown,
+    progress::ProgressReport,
+    queue::Writer,
+    telemetry,
+    wire::{self, Answer, Meta, RawResult},
+};
+
+/// A request of the host, as often as it may have to be sent.
+pub(crate) struct Question {
+    pub(crate) method: &'static str,
+    /// What it is asked of, which stands outside of the message, too, where there is an outside: a
+    /// name or a URI.
+    pub(crate) name: Option<String>,
+    /// What it is called in errors and traces.
+    pub(crate) what: String,
+    /// The members of its parameters, without the braces.
+    pub(crate) members: Vec<u8>,
+    /// Arguments that are repeated outside.
+    pub(crate) mirrored: Vec<(String, String)>,
+    /// Who listens to its progress.
+    pub(crate) progress: Option<Writer<ProgressReport>>,
+    /// Whether the server may answer with questions of its own.
+    pub(crate) rounds: bool,
+    /// Members that the host adds to the `_meta`.
+    pub(crate) added: String,
+    /// The link that it goes over, where that is not the live one.
+    pub(crate) over: Option<Arc<Link>>,
+    /// Whether a task is handed to the host instead of being followed.
+    pub(crate) detached: bool,
+}
+
+/// A result, and the link that it came over.
+pub(crate) struct Answered {
+    /// Whether it took no questions to the host.
+    pub(crate) direct: bool,
+    pub(crate) result: RawResult,
+    pub(crate) link: Arc<Link>,
+}
+
+/// The limits of one request of the host, from when it was first polled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clock {
+    timing: Timing,
+    ends: Option<Instant>,
+}
+
+impl Clock {
+    pub(crate) fn start(timing: Timing) -> Self {
+        Self::since(timing, Instant::now())
+    }
+
+    pub(crate) fn since(timing: Timing, began: Instant) -> Self {
+        Self { timing, ends: timing.total.and_then(|total| began.checked_add(total)) }
+    }
+
+    /// What is left, for one more message.
+    pub(crate) fn left(&self) -> Timing {
+        const NO_TIME: std::time::Duration = std::time::Duration::from_nanos(1);
+        let left = |at: Instant| at.saturating_duration_since(Instant::now()).max(NO_TIME);
+        Timing { idle: self.timing.idle, total: self.ends.map(left) }
+    }
+
+    /// When it is over in any case.
+    pub(crate) fn ends(&self) -> Option<Instant> {
+        self.ends
+    }
+
+    /// The limits as they were declared.
+    pub(crate) fn timing(&self) -> Timing {
+        self.timing
+    }
+}
+
+impl Question {
+    pub(crate) fn new(method: &'static str, name: Option<&str>) -> Self {
+        let what = name.map_or_else(|| method.to_owned(), |name| format!("{method} {name}"));
+        Self {
+            method,
+            name: name.map(str::to_owned),
+            what,
+            members: Vec::new(),
+            mirrored: Vec::new(),
+            progress: None,
+            rounds: false,
+            added: String::new(),
+            over: None,
+            detached: false,
+        }
+    }
+
+    /// Adds a member to its parameters.
+    pub(crate) fn with(mut self, key: &str, value: &(impl serde::Serialize + ?Sized)) -> Self {
+        if !self.members.is_empty() {
+            self.members.push(b',');
+        }
+        // What is given here is a string, or was JSON before: it can be written.
+        let value = serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned());
+        self.members.extend_from_slice(format!("\"{key}\":{value}").as_bytes());
+        self
+    }
+
+    pub(crate) fn about<'a>(&'a self, connection: &'a Connection) -> About<'a> {
+        About { connection, what: &self.what }
+    }
+
+    /// Asks until there is a result; what the server asks in return, the host answers.
+    pub(crate) async fn ask(
+        &self,
+        connection: &Arc<Connection>,
+        clock: Clock,
+    ) -> Result<Answered, CallError> {
+        // One that is asleep is woken for it.
+        if self.over.is_none() && connection.spec.sleeps() {
+            wake::link(connection, WhenDown::default(), clock.ends()).await?;
+        }
+        let answered = self.send(connection, clock.left(), &[]).await?;
+        rounds::complete(connection, self, answered, clock).await
+    }
+
+    /// Sends it once; `more` are members that only this round has.
+    pub(crate) async fn send(
+        &self,
+        connection: &Connection,
+        timing: Timing,
+        more: &[u8],
+    ) -> Result<Answered, CallError> {
+        let about = self.about(connection);
+        let live = || connection.live_link().clone();
+        let link = self.over.clone().or_else(live).ok_or_else(|| not_ready(connection))?;
+        self.check_offer(connection, &link)?;
+        let id = link.next_id();
+        let trace = connection.trace_members();
+        let meta = Meta {
+            added: &self.added,
+            trace: trace.as_deref().unwrap_or_default(),
+            ..link.meta(timing.idle.is_some() || self.progress.is_some())
+        };
+        let mut frame = Vec::with_capacity(self.members.len() + more.len() + 256);
+        let written = wire::request(&mut frame, (id, self.method), meta, |frame| {
+            frame.extend_from_slice(&self.members);
+            if !self.members.is_empty() && !more.is_empty() {
+                frame.push(b',');
+            }
+            frame.extend_from_slice(more);
+            Ok(())
+        });
+        written.map_err(|error| about.invalid(error.to_string()))?;
+        let server = connection.name();
+        check_egress(&connection.scope.secrets, (server, &self.what), [&frame, &[]])?;
+        let span = telemetry::request_span(&link.span, self.method, id);
+        let _listening = self.progress.as_ref().map(|writer| Listening::to(&link, id, writer));
+        let (admitted, cancellable, waker) = (true, true, None);
+        let subject =
+            Subject { method: self.method, name: self.name.as_deref(), mirrored: &self.mirrored };
+        let request = Request {
+            id,
+            frame: &mut frame,
+            splice: None,
+            subject,
+            timing,
+            admitted,
+            cancellable,
+            waker,
+        };
+        let outcome = match link.send(request) {
+            Ok(reply) => reply.await.map_err(|loss| about.lost(link.epoch, loss)),
+            // It went down in the moment before, and this request has not been part of it.
+            Err(Loss::Down { reason, .. }) => Err(not_ready_for(connection, Some(reason))),
+            Err(loss) => Err(about.lost(link.epoch, loss)),
+        };
+        let outcome = outcome.and_then(|frame| open(about, frame));
+        let outcome = outcome.map_err(|error| about.redacted(error));
+        telemetry::request_ended(&span, outcome.as_ref().err());
+        outcome.map(|result| Answered { result, link: Arc::clone(&link), direct: true })
+    }
+
+    /// Refuses what the server does not offer: only what was agreed on is asked for (MCP 2025-11-25,
+    /// basic/lifecycle).
+    fn check_offer(&self, connection: &Connection, link: &Link) -> Result<(), CallError> {
+        let offered = link.capabilities().is_none_or(|offer| offers(offer, self.method));
+        if offered {
+            return Ok(());
+        }
+        Err(CallError::NotOffered {
+            server: connection.name().to_string(),
+            method: self.method.to_owned(),
+        })
+    }
+}
+
+fn offers(offer: &Capabilities, method: &str) -> bool {
+    match method.split_once('/').map_or(method, |(family, _)| family) {
+        "resources" => offer.has("resources"),
+        "prompts" => offer.has("prompts"),
+        "completion" => offer.has("completions"),
+        "logging" => offer.has("logging"),
+        "skills" => offer.extension("io.modelcontextprotocol/skills").is_some(),
+        _ => true,
+    }
+}
+
+fn open(about: About<'_>, frame: Vec<u8>) -> Result<RawResult, CallError> {
+    match wire::open_answer(frame).map_err(|detail| about.invalid(detail))? {
+        Answer::Result(result) => Ok(result),
+        Answer::Error(error) => Err(about.rejected(error)),
+    }
+}
+
+/// What kind of result it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Complete,
+    InputRequired,
+    Task,
+}
+
+/// C7: no `resultType` means that it is complete, and an unrecognised one is invalid (MCP 2026-07-28,
+/// basic). What is no object is no result of any method.
+pub(crate) fn kind(result: &RawResult, era: Option<Era>) -> Result<Kind, String> {
+    #[derive(Deserialize)]
+    struct Head {
+        #[serde(rename = "resultType")]
+        result_type: Option<String>,
+    }
+    if !result.get().starts_with('{') {
+        return Err("the result is not an object".to_owned());
+    }
+    // Most do not say it, and a long result is not worth a second reading.
+    let said = || memchr::memmem::find(result.get().as_bytes(), b"\"resultType\"").is_some();
+    if era != Some(Era::Modern) || !said() {
+        return Ok(Kind::Complete);
+    }
+    let head: Head = serde_json::from_str(result.get()).map_err(|error| error.to_string())?;
+    match head.result_type.as_deref() {
+        None | Some("complete") => Ok(Kind::Complete),
+        Some("input_required") => Ok(Kind::InputRequired),
+        Some("task") => Ok(Kind::Task),
+        Some(other) => Err(format!("a result of the type {other:?}, which was not asked for")),
+    }
+}

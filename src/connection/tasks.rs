@@ -1,0 +1,214 @@
+//! Calls that come back as a task (MCP extension `io.modelcontextprotocol/tasks`): asked for at their
+//! interval until they end, over whatever link there is by then.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    Connection,
+    link::Timing,
+    requests::{Answered, Clock, Question},
+    rounds::{Asked, answer_all, within},
+};
+use crate::{
+    error::{CallError, Delivery},
+    status::{Phase, Status},
+    wire::RpcError,
+};
+
+/// How often a task is asked for whose server does not say, and the bounds of what it may say.
+const INTERVAL: Duration = Duration::from_secs(1);
+const SHORTEST: Duration = Duration::from_millis(20);
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// How long the server may take to hear that nobody waits for a task any more.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// What a server says of a task.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct State<'a> {
+    task_id: String,
+    status: String,
+    poll_interval_ms: Option<u64>,
+    #[serde(borrow, default)]
+    input_requests: BTreeMap<String, Asked<'a>>,
+    #[serde(borrow, default)]
+    result: Option<&'a RawValue>,
+    #[serde(default)]
+    error: Option<RpcError>,
+}
+
+/// A task that a call came back as.
+pub(crate) struct Pursuit {
+    connection: Arc<Connection>,
+    id: String,
+    /// What it is called in errors.
+    what: String,
+    interval: Duration,
+    /// The questions that were answered: they stand in its state until the server has seen that.
+    answered: HashSet<String>,
+}
+
+/// The id that a server gave a call that came back as a task.
+pub(crate) fn id_of(result: &str) -> Option<String> {
+    serde_json::from_str::<State<'_>>(result).ok().map(|state| state.task_id)
+}
+
+/// Follows a call that came back as a task to its end. Nobody waiting for it any more cancels it.
+pub(super) async fn follow(
+    connection: &Arc<Connection>,
+    question: &Question,
+    answered: Answered,
+    clock: Clock,
+) -> Result<Answered, CallError> {
+    let about = question.about(connection);
+    let created: State<'_> = serde_json::from_str(answered.result.get())
+        .map_err(|error| about.invalid(error.to_string()))?;
+    let mut pursuit = Pursuit::new(connection, &created.task_id, &question.what);
+    pursuit.heed(created.poll_interval_ms);
+    let mut guard =
+        CancelOnDrop { connection: Arc::clone(connection), id: created.task_id, on: true };
+    let outcome = pursuit.run(clock).await;
+    // One that ran out of time runs on, as far as the server knows.
+    guard.on = matches!(outcome, Err(CallError::TimedOut { .. }));
+    outcome
+}
+
+impl Pursuit {
+    pub(crate) fn new(connection: &Arc<Connection>, id: &str, what: &str) -> Self {
+        Self {
+            connection: Arc::clone(connection),
+            id: id.to_owned(),
+            what: what.to_owned(),
+            interval: INTERVAL,
+            answered: HashSet::new(),
+        }
+    }
+
+    /// Takes the server's word on how often it is to be asked.
+    fn heed(&mut self, interval: Option<u64>) {
+        if let Some(interval) = interval {
+            self.interval = Duration::from_millis(interval).clamp(SHORTEST, LONGEST);
+        }
+    }
+
+    /// Asks for it until it has ended.
+    pub(crate) async fn run(&mut self, clock: Clock) -> Result<Answered, CallError> {
+        let connection = Arc::clone(&self.connection);
+        let what = self.what.clone();
+        let about = super::about::About { connection: &connection, what: &what };
+        loop {
+            within(about, clock, tokio::time::sleep(self.interval)).await?;
+            let question = Question::new("tasks/get", Some(&self.id)).with("taskId", &self.id);
+            let got = match question.send(&connection, clock.left(), &[]).await {
+                Ok(got) => got,
+                // A task outlives the link that it was begun over.
+                Err(error) if is_passing(&error) => {
+                    within(about, clock, until_ready(&connection)).await?.map_err(|()| error)?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let state: State<'_> = serde_json::from_str(got.result.get())
+                .map_err(|error| about.invalid(error.to_string()))?;
+            self.heed(state.poll_interval_ms);
+            match state.status.as_str() {
+                "working" => {}
+                "input_required" => {
+                    within(about, clock, self.inform(state.input_requests, clock)).await??;
+                }
+                "completed" => {
+                    let part = state.result.and_then(|result| got.result.part(result.get()));
+                    let result = part.ok_or_else(|| about.invalid("no result".to_owned()))?;
+                    return Ok(Answered { result, link: got.link, direct: false });
+                }
+                "failed" => {
+                    let error = state.error;
+                    return Err(error.map_or_else(
+                        || about.invalid("it failed, and does not say why".to_owned()),
+                        |error| about.rejected(error),
+                    ));
+                }
+                "cancelled" => {
+                    let (tool, delivery) = (what.clone(), Delivery::Answered);
+                    return Err(CallError::Cancelled { tool, delivery });
+                }
+                other => return Err(about.invalid(format!("a task that is {other:?}"))),
+            }
+        }
+    }
+
+    /// Has the host answer what it was not asked yet, and hands the answers on.
+    async fn inform(
+        &mut self,
+        mut asked: BTreeMap<String, Asked<'_>>,
+        clock: Clock,
+    ) -> Result<(), CallError> {
+        asked.retain(|key, _| !self.answered.contains(key));
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let about = super::about::About { connection: &self.connection, what: &self.what };
+        let answers = answer_all(about, &asked).await?;
+        let question = Question::new("tasks/update", Some(&self.id))
+            .with("taskId", &self.id)
+            .with("inputResponses", &Value::Object(answers));
+        question.send(&self.connection, clock.left(), &[]).await?;
+        self.answered.extend(asked.into_keys());
+        Ok(())
+    }
+}
+
+/// Asks the server to cancel a task: it may, or not (C32).
+pub(crate) async fn cancel(connection: &Connection, id: &str) -> Result<(), CallError> {
+    let question = Question::new("tasks/cancel", Some(id)).with("taskId", &id);
+    let timing = Timing { idle: None, total: Some(FAREWELL) };
+    question.send(connection, timing, &[]).await.map(drop)
+}
+
+/// Whether another link may bring an answer.
+fn is_passing(error: &CallError) -> bool {
+    if let CallError::HttpStatus { status, .. } = error {
+        return matches!(status, 429 | 500..);
+    }
+    matches!(error, CallError::TransportDown { .. } | CallError::NotReady { .. })
+}
+
+async fn until_ready(connection: &Connection) -> Result<(), ()> {
+    let decided = |status: &Status| {
+        matches!(status.phase, Phase::Ready | Phase::Failed | Phase::Stopping | Phase::Stopped)
+    };
+    let mut watch = connection.watch();
+    let status = watch.wait_for(decided).await.map_err(|_| ())?;
+    if status.is_ready() { Ok(()) } else { Err(()) }
+}
+
+/// Tells the server, without waiting for it, that nobody waits for a task any more.
+struct CancelOnDrop {
+    connection: Arc<Connection>,
+    id: String,
+    on: bool,
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        // Whoever drops a call may be outside of any async runtime.
+        let runs = tokio::runtime::Handle::try_current().is_ok();
+        if !self.on || !runs || self.connection.scope.tasks.is_ending() {
+            return;
+        }
+        let (connection, id) = (Arc::clone(&self.connection), std::mem::take(&mut self.id));
+        let span = connection.span.clone();
+        let stop = connection.scope.tasks.token().clone();
+        self.connection.scope.tasks.spawn(&span, async move {
+            drop(stop.run_until_cancelled(cancel(&connection, &id)).await);
+        });
+    }
+}

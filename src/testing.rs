@@ -1,0 +1,314 @@
+//! A server for a host's tests: tools, resources and prompts as closures, in this process.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use callboard::{Runtime, ServerSpec, testing};
+//! use serde_json::json;
+//!
+//! let weather = testing::Server::new();
+//! weather.tool("sky", |arguments| async move { Ok(json!(format!("blue over {}", arguments["city"]))) });
+//!
+//! let runtime = Runtime::start().await;
+//! let session = runtime.session("test").server(ServerSpec::new("weather", weather.transport()).required());
+//! let session = session.open().await.unwrap();
+//! let output = session.call("weather.sky", json!({ "city": "Bern" })).await.unwrap();
+//! assert_eq!(output.text(), r#"blue over "Bern""#);
+//!
+//! weather.fault(testing::Fault::Disconnect);
+//! assert_eq!(session.call("weather.sky", json!({})).await.unwrap_err().kind(), "transport_down");
+//! runtime.shutdown().await;
+//! weather.stop().await;
+//! # }
+//! ```
+
+mod answer;
+mod client;
+
+pub use client::Client;
+
+use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    sync::mpsc,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Span;
+
+use crate::{
+    scope::Scope,
+    transport::memory::{Memory, MemoryListener, MemoryStream},
+    wire,
+};
+
+type Answer = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
+type Tool = Arc<dyn Fn(Value) -> Answer + Send + Sync>;
+type Read = Arc<dyn Fn() -> String + Send + Sync>;
+type Prompt = Arc<dyn Fn(Value) -> String + Send + Sync>;
+
+/// How many messages of the server may wait for its client.
+const OUTGOING: usize = 256;
+
+/// What a test server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Era {
+    /// MCP 2026-07-28.
+    #[default]
+    Modern,
+    /// MCP 2025-11-25.
+    Legacy,
+}
+
+/// What a test server does wrong from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Nothing.
+    #[default]
+    None,
+    /// It does not answer requests.
+    Hang,
+    /// It ends the connection instead of answering a request.
+    Disconnect,
+    /// It answers requests with this JSON-RPC error.
+    Error(i64),
+    /// It answers requests with something that is no JSON.
+    Garbage,
+}
+
+/// A server in this process, for tests. A cheap handle; when the last one is dropped, it stops.
+///
+/// It listens from the beginning. [`stop`](Self::stop) ends its connections and refuses others until
+/// [`start`](Self::start).
+#[derive(Clone)]
+pub struct Server {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    board: Arc<Board>,
+    memory: Memory,
+    listener: Arc<tokio::sync::Mutex<MemoryListener>>,
+    /// What runs while it listens.
+    tasks: Mutex<Option<Scope>>,
+}
+
+/// What it offers, and what it was asked.
+struct Board {
+    era: Era,
+    offers: Mutex<Offers>,
+}
+
+#[derive(Default)]
+struct Offers {
+    tools: BTreeMap<String, (Value, Tool)>,
+    resources: BTreeMap<String, Read>,
+    prompts: BTreeMap<String, Prompt>,
+    fault: Fault,
+    calls: Vec<(String, Value)>,
+    clients: Vec<mpsc::Sender<Vec<u8>>>,
+}
+
+impl Server {
+    /// A server of MCP 2026-07-28 that offers nothing yet, and listens. To be called on tokio.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::speaking(Era::default())
+    }
+
+    /// A server of this era that offers nothing yet, and listens. To be called on tokio.
+    #[must_use]
+    pub fn speaking(era: Era) -> Self {
+        let (memory, listener) = Memory::pair();
+        let board = Arc::new(Board { era, offers: Mutex::default() });
+        let listener = Arc::new(tokio::sync::Mutex::new(listener));
+        let inner = Inner { board, memory, listener, tasks: Mutex::new(None) };
+        let server = Self { inner: Arc::new(inner) };
+        server.start();
+        server
+    }
+
+    /// Listens again, after [`stop`](Self::stop).
+    pub fn start(&self) {
+        let mut running = self.inner.tasks.lock();
+        if running.is_some() {
+            return;
+        }
+        let tasks = Scope::default();
+        let (board, scope) = (Arc::clone(&self.inner.board), tasks.clone());
+        let listener = Arc::clone(&self.inner.listener);
+        self.inner.memory.listen(true);
+        tasks.spawn(&Span::none(), async move {
+            let token = scope.token().clone();
+            let accepting = async {
+                let mut listener = listener.lock().await;
+                loop {
+                    let stream = listener.accept().await;
+                    let (board, token) = (Arc::clone(&board), scope.token().clone());
+                    scope.spawn(&Span::none(), async move {
+                        token.run_until_cancelled(board.serve(stream)).await;
+                    });
+                }
+            };
+            token.run_until_cancelled(accepting).await;
+        });
+        *running = Some(tasks);
+    }
+
+    /// The way to it, for a [`ServerSpec`](crate::ServerSpec).
+    #[must_use]
+    pub fn transport(&self) -> Memory {
+        self.inner.memory.clone()
+    }
+
+    /// Adds a tool that takes any object. What it returns is the text of its output, if that is text,
+    /// and else its structured content; what it fails with is the text of an output with `isError`.
+    pub fn tool<F, A>(&self, name: impl Into<String>, tool: F)
+    where
+        F: Fn(Value) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Value, String>> + Send + 'static,
+    {
+        self.tool_with(name, json!({ "type": "object" }), tool);
+    }
+
+    /// As [`tool`](Self::tool), with a JSON Schema for its arguments.
+    pub fn tool_with<F, A>(&self, name: impl Into<String>, schema: Value, tool: F)
+    where
+        F: Fn(Value) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Value, String>> + Send + 'static,
+    {
+        let tool: Tool = Arc::new(move |arguments| Box::pin(tool(arguments)));
+        self.inner.board.offers.lock().tools.insert(name.into(), (schema, tool));
+        self.tell("notifications/tools/list_changed", &json!({}));
+    }
+
+    /// Takes a tool away.
+    pub fn remove_tool(&self, name: &str) {
+        let removed = self.inner.board.offers.lock().tools.remove(name);
+        drop(removed);
+        self.tell("notifications/tools/list_changed", &json!({}));
+    }
+
+    /// Adds a resource of text.
+    pub fn resource(
+        &self,
+        uri: impl Into<String>,
+        read: impl Fn() -> String + Send + Sync + 'static,
+    ) {
+        self.inner.board.offers.lock().resources.insert(uri.into(), Arc::new(read));
+        self.tell("notifications/resources/list_changed", &json!({}));
+    }
+
+    /// Says that a resource changed.
+    pub fn touch(&self, uri: &str) {
+        self.tell("notifications/resources/updated", &json!({ "uri": uri }));
+    }
+
+    /// Adds a prompt of one message.
+    pub fn prompt(
+        &self,
+        name: impl Into<String>,
+        prompt: impl Fn(Value) -> String + Send + Sync + 'static,
+    ) {
+        self.inner.board.offers.lock().prompts.insert(name.into(), Arc::new(prompt));
+        self.tell("notifications/prompts/list_changed", &json!({}));
+    }
+
+    /// What it does wrong from now on, with requests that come after the handshake.
+    pub fn fault(&self, fault: Fault) {
+        self.inner.board.offers.lock().fault = fault;
+    }
+
+    /// The calls of tools that it got so far: names and arguments.
+    #[must_use]
+    pub fn calls(&self) -> Vec<(String, Value)> {
+        self.inner.board.offers.lock().calls.clone()
+    }
+
+    /// Ends every connection, and refuses others; returns when none is left.
+    pub async fn stop(&self) {
+        let running = self.inner.tasks.lock().take();
+        if let Some(running) = running {
+            self.inner.memory.listen(false);
+            running.token().cancel();
+            running.ended().await;
+        }
+    }
+
+    fn tell(&self, method: &str, params: &Value) {
+        self.inner.board.tell(method, params);
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(running) = self.tasks.lock().take() {
+            running.token().cancel();
+        }
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("era", &self.inner.board.era).finish_non_exhaustive()
+    }
+}
+
+impl Board {
+    /// Tells every client, or those of the modern era that listen: which is all of them, for this
+    /// server does not weigh who wants what.
+    fn tell(&self, method: &str, params: &Value) {
+        let mut offers = self.offers.lock();
+        offers.clients.retain(|client| !client.is_closed());
+        for client in &offers.clients {
+            // A client that does not read misses it.
+            drop(client.try_send(wire::notification_of(method, params)));
+        }
+    }
+
+    /// Serves one connection to its end.
+    async fn serve(self: Arc<Self>, stream: MemoryStream) {
+        let (reading, mut writing) = tokio::io::split(stream);
+        let (client, mut outgoing) = mpsc::channel(OUTGOING);
+        self.offers.lock().clients.push(client.clone());
+        let over = CancellationToken::new();
+        let write = async {
+            while let Some(message) = outgoing.recv().await {
+                if writing.write_all(&message).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let answering = Scope::default();
+        let read = async {
+            let mut lines = BufReader::new(reading).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let (board, client, over) = (Arc::clone(&self), client.clone(), over.clone());
+                // A tool may take its time, and others are called meanwhile.
+                let token = answering.token().clone();
+                answering.spawn(&Span::none(), async move {
+                    let answer = token.run_until_cancelled(board.answer(line)).await.flatten();
+                    match answer {
+                        Some(answer::Said::Message(message)) => drop(client.send(message).await),
+                        Some(answer::Said::Goodbye) => over.cancel(),
+                        None => {}
+                    }
+                });
+            }
+        };
+        let _stop = answering.token().clone().drop_guard();
+        tokio::select! {
+            () = write => {}
+            () = read => {}
+            () = over.cancelled() => {}
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! C32: calls that come back as tasks.
+
+#[path = "support/both.rs"]
+mod both;
+#[path = "support/person.rs"]
+mod person;
+#[path = "support/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use both::{SOON, await_got, got, open};
+use callboard::Detached;
+use person::Person;
+use serde_json::json;
+use tokio::time::timeout;
+
+#[test]
+fn a_task_is_followed_and_its_questions_are_answered_once() {
+    world::run(async |world| {
+        let person = Person::new();
+        let session = open(&world, "modern", &person).await;
+        let output = timeout(SOON, session.call("a.task", json!({}))).await.unwrap().unwrap();
+        assert!(output.text().contains("accept"), "{}", output.raw());
+        assert_eq!(person.asked(), ["fill a who"]);
+        assert_eq!(got(&world, "tasks/update").len(), 1);
+        assert!(got(&world, "tasks/cancel").is_empty());
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_task_that_nobody_waits_for_is_cancelled() {
+    world::run(async |world| {
+        let session = open(&world, "modern", &Person::new()).await;
+        let call = session.call("a.slow", json!({})).total_timeout(Duration::from_millis(200));
+        assert_eq!(call.await.unwrap_err().kind(), "timed_out");
+        await_got(&world, "tasks/cancel", 1).await;
+        let call = session.call("a.slow", json!({}));
+        let polled = async {
+            let before = got(&world, "tasks/get").len();
+            await_got(&world, "tasks/get", before + 1).await;
+        };
+        tokio::select! {
+            outcome = call => panic!("{outcome:?}"),
+            () = polled => {}
+        }
+        await_got(&world, "tasks/cancel", 2).await;
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_detached_task_is_the_hosts_and_survives_a_reconnect() {
+    world::run(async |world| {
+        let session = open(&world, "modern", &Person::new()).await;
+        let detached = session.call("a.task", json!({})).detach().await.unwrap();
+        let Detached::Task(task) = detached else { panic!("{detached:?}") };
+        assert_eq!(task.server(), "a");
+        let id = task.id().to_owned();
+        let state = task.state().await.unwrap();
+        assert!(state.get().contains("working"), "{state}");
+        session.call("a.exit", json!({})).await.unwrap_err();
+        let again = session.server("a").unwrap().task(&id);
+        let output = timeout(SOON, again.output()).await.unwrap().unwrap();
+        assert!(output.text().contains("accept"), "{}", output.raw());
+        assert_eq!(session.server("a").unwrap().status().epoch, 2);
+        let detached = session.call("a.slow", json!({})).detach().await.unwrap();
+        let Detached::Task(task) = detached else { panic!("{detached:?}") };
+        task.cancel().await.unwrap();
+        assert_eq!(task.output().await.unwrap_err().kind(), "cancelled");
+        let output = session.call("a.shout", json!({})).detach().await.unwrap();
+        assert!(matches!(output, Detached::Output(_)));
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_task_is_followed_over_a_restart_in_the_middle() {
+    world::run(async |world| {
+        let session = open(&world, "modern", &Person::new()).await;
+        let call = session.call("a.task", json!({}));
+        let exits = async {
+            await_got(&world, "tasks/get", 1).await;
+            session.call("a.exit", json!({})).await.unwrap_err();
+        };
+        let (output, ()) = timeout(SOON, async { tokio::join!(call, exits) }).await.unwrap();
+        assert!(output.unwrap().text().contains("accept"));
+        session.close().await;
+    });
+}

@@ -119,7 +119,7 @@ pub enum Notification {
         epoch: u64,
         /// The method, such as `notifications/message`.
         method: Arc<str>,
-        /// The parameters, untouched.
+        /// The parameters; untouched but for the session's secrets, which are redacted.
         params: Option<Arc<RawValue>>,
     },
     /// This reader was too slow, and notifications were dropped in front of the next one.

@@ -144,7 +144,7 @@ impl Server {
 
     /// Begins a login, where the server is declared with [`Auth::oauth`](crate::Auth::oauth): the URL
     /// that a person has to open. It is needed while the phase is
-    /// [`AuthRequired`](Phase::AuthRequired), and can be had at any time. Once it is finished the
+    /// [`AuthRequired`](crate::Phase::AuthRequired), and can be had at any time. Once it is finished the
     /// connection goes on by itself; a server that is Ready stays so, with the new token.
     ///
     /// # Errors

@@ -83,7 +83,8 @@ impl ServerSpec {
         self
     }
 
-    /// Makes opening the session wait for this server, and fail with it.
+    /// Makes opening the session wait for this server, and fail with it; also where it waits for a
+    /// login.
     pub fn required(mut self) -> Self {
         self.required = true;
         self

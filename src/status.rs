@@ -101,7 +101,7 @@ pub enum Phase {
     /// It was lost, and waits for its next start.
     BackingOff,
     /// A person has to log in before it is started again: see
-    /// [`Server::login`](crate::Server::login).
+    /// `Server::login`.
     AuthRequired,
     /// Given up: by its restart policy, or after a permanent cause.
     /// [`Server::restart`](crate::Server::restart) tries again.

@@ -16,8 +16,8 @@ use std::{
 };
 
 use callboard::{
-    Auth, AuthError, CallError, ClientCredentials, ConnectError, HttpError, JwtBearer, Phase,
-    Secret, ServerError, ServerSpec, StreamableHttp,
+    Auth, AuthError, CallError, ClientCredentials, ConnectError, HttpError, JwtBearer, OAuth,
+    Phase, Secret, ServerError, ServerSpec, StreamableHttp,
 };
 use http_server::{HttpServer, Request, Step, json, whole};
 use remote::{LONG, ended, open, quick};
@@ -232,6 +232,55 @@ fn a_refused_client_is_a_typed_error_and_not_tried_again() {
         assert_eq!((code.as_str(), description.as_str()), ("invalid_client", "no [redacted] here"));
         assert_eq!(tokens.count(), 1);
         assert!(server.requests().is_empty(), "nothing is sent without a token");
+        session.close().await;
+    });
+}
+
+/// What an authorization server says of itself, which says nothing of PKCE.
+fn without_pkce(tokens: &TokenServer, resource: String) {
+    let origin = tokens.origin();
+    tokens.plan(move |_, asked| match asked.path.as_str() {
+        "/.well-known/oauth-protected-resource" => {
+            let described = object!({ "resource": resource, "authorization_servers": [origin] });
+            (200, described.to_string())
+        }
+        "/.well-known/oauth-authorization-server" => {
+            let metadata = object!({
+                "issuer": origin,
+                "authorization_endpoint": format!("{origin}/authorize"),
+                "token_endpoint": format!("{origin}/token"),
+                "registration_endpoint": format!("{origin}/register"),
+                "response_types_supported": ["code"],
+            });
+            (200, metadata.to_string())
+        }
+        _ => (404, "{}".to_owned()),
+    });
+}
+
+#[test]
+fn an_authorization_server_that_does_not_promise_pkce_is_refused() {
+    world::run(async |world| {
+        let tokens = TokenServer::start(|n, _| token(&format!("token-{n:04}"), 3600));
+        let server = HttpServer::session();
+        without_pkce(&tokens, server.url());
+        let challenge = format!(
+            "Bearer resource_metadata=\"{}/.well-known/oauth-protected-resource\"",
+            tokens.origin()
+        );
+        for what in ["initialize", "server/discover"] {
+            let challenge = challenge.clone();
+            server.on(what, move |_| whole(401, &[("WWW-Authenticate", &challenge)], ""));
+        }
+        let person = Auth::oauth(OAuth::new("tests"));
+        let transport = StreamableHttp::new(server.url()).auth(person);
+        let session = world.open([quick("a", transport)]).await;
+        let handle = session.server("a").unwrap();
+        await_status(&handle, LONG, |status| status.phase == Phase::AuthRequired).await;
+        let error = handle.login().await.unwrap_err();
+        let unusable = matches!(&*error, AuthError::Unusable { detail } if detail.contains("PKCE"));
+        assert!(unusable, "{error}");
+        assert!(tokens.asked().iter().all(|asked| asked.path.starts_with("/.well-known/")));
         session.close().await;
     });
 }

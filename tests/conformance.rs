@@ -27,6 +27,11 @@ fn the_scenarios_that_2025_11_25_requires_pass() {
 }
 
 #[test]
+fn every_scenario_of_authorization_passes() {
+    run("auth");
+}
+
+#[test]
 fn the_scenarios_that_2026_07_28_requires_pass() {
     run("2026-07-28");
 }

@@ -2,6 +2,8 @@
 //! in-memory authorization server: rotation, revocation, processes that share a store (checks 13 and
 //! 19 of what went wrong elsewhere).
 
+#[path = "support/capture.rs"]
+mod capture;
 #[path = "support/real_server.rs"]
 mod real_server;
 #[path = "support/world.rs"]
@@ -214,6 +216,69 @@ fn the_next_run_of_the_program_needs_no_login_and_its_files_are_its_owners() {
         assert_eq!(server.told("login"), 1);
         session.close().await;
     });
+}
+
+#[test]
+fn a_login_in_another_program_is_found_in_the_store() {
+    world::run(async |world| {
+        let server = oauth(&world, 3600).await;
+        let folder = world.folder().join("tokens");
+        let (waiting, daemon) = opened(&world, &server, FileTokenStore::new(&folder)).await;
+        needs_login(&daemon).await;
+        let (session, handle) = opened(&world, &server, FileTokenStore::new(&folder)).await;
+        log_in(&handle).await;
+        session.close().await;
+        daemon.restart();
+        ready(&daemon).await;
+        assert_eq!(add(&waiting).await, "5");
+        assert_eq!(server.told("login"), 1);
+        waiting.close().await;
+    });
+}
+
+#[test]
+fn no_token_and_no_code_is_in_a_trace_or_in_debug_output() {
+    capture::begin();
+    world::run(async |world| {
+        let server = oauth(&world, LIFE).await;
+        let folder = world.folder().join("tokens");
+        let (session, handle) = opened(&world, &server, FileTokenStore::new(&folder)).await;
+        needs_login(&handle).await;
+        let login = handle.login().await.unwrap();
+        let back = browse(&login).await;
+        login.finish(&back).await.unwrap();
+        ready(&handle).await;
+        let mut secrets = kept(&folder);
+        let code = back.split("code=").nth(1).unwrap().split('&').next().unwrap().to_owned();
+        secrets.push(code);
+        call_for(&session, Duration::from_secs(4)).await;
+        secrets.extend(kept(&folder));
+        let spec = spec(&server.url("/mcp"), FileTokenStore::new(&folder));
+        let shown = format!("{session:?} {handle:?} {login:?} {spec:?} {:?}", handle.status());
+        let traced = capture::captured(|all| format!("{all:?}"));
+        assert!(traced.contains("status changed") && secrets.len() >= 5, "{secrets:?}");
+        for secret in secrets {
+            assert!(!shown.contains(&secret), "{secret} in {shown}");
+            let at = traced.find(&secret);
+            assert_eq!(at.map(|at| &traced[at.saturating_sub(200)..at]), None, "{secret}");
+        }
+        session.close().await;
+    });
+}
+
+/// Every secret of a store.
+fn kept(folder: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let texts = files.filter_map(|path| {
+        serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).unwrap()).ok()
+    });
+    texts
+        .flat_map(|record| {
+            ["access_token", "refresh_token", "client_secret"]
+                .map(|name| record[name].as_str().unwrap_or_default().to_owned())
+        })
+        .filter(|secret| !secret.is_empty())
+        .collect()
 }
 
 #[test]

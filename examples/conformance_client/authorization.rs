@@ -97,10 +97,11 @@ async fn converse(session: &Session, scenario: &str) -> Outcome {
                 }
                 return expect(&text, "test");
             }
-            Err(error) if needs_login(&error) => match server.status().phase {
-                Phase::Ready => log_in(&server).await?,
-                _ => continue,
-            },
+            Err(error) if needs_login(&error) => {
+                if server.status().is_ready() {
+                    log_in(&server).await?;
+                }
+            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -63,7 +63,8 @@ fn needed_v4(address: Ipv4Addr) -> Option<Reach> {
         return Some(Reach::Network);
     }
     let reserved = a == 0 || a >= 224 || address.is_link_local() || address.is_documentation();
-    (!reserved && !(a == 198 && (18..20).contains(&b))).then_some(Reach::Public)
+    let benchmarks = a == 198 && (18..20).contains(&b);
+    (!reserved && !benchmarks).then_some(Reach::Public)
 }
 
 fn needed_v6(address: Ipv6Addr) -> Option<Reach> {

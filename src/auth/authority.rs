@@ -30,7 +30,7 @@ pub(crate) struct Authority {
 
 enum Way {
     None,
-    Fixed(Fixed, Mutex<Current>),
+    Fixed(Box<(Fixed, Mutex<Current>)>),
     #[cfg(feature = "oauth")]
     Held(Arc<Holder>),
 }
@@ -58,7 +58,7 @@ pub(crate) struct Permit {
     /// Which of those that there have been; 0 is none.
     pub(crate) serial: u64,
     /// How often it had been looked up when this was given.
-    pub(crate) looks: u64,
+    pub(super) looks: u64,
 }
 
 impl Home {
@@ -79,7 +79,9 @@ impl Authority {
         let home = Home { scope: Arc::clone(scope), server: Arc::clone(server) };
         let way = match &http.auth {
             None => Way::None,
-            Some(Auth(Kind::Fixed(fixed))) => Way::Fixed(fixed.clone(), Mutex::default()),
+            Some(Auth(Kind::Fixed(fixed))) => {
+                Way::Fixed(Box::new((fixed.clone(), Mutex::default())))
+            }
             #[cfg(feature = "oauth")]
             Some(Auth(Kind::Grant(declared))) => match Url::parse(&http.url) {
                 Ok(url) => Way::Held(Arc::new(Holder::new(home.clone(), (http, url), declared))),
@@ -98,7 +100,8 @@ impl Authority {
             let value = self.home.resolve(secret).await?;
             headers.append(name.clone(), sensitive(secret, &value)?);
         }
-        if let Way::Fixed(fixed, current) = &self.way {
+        if let Way::Fixed(fixed) = &self.way {
+            let (fixed, current) = &**fixed;
             let header = fixed.resolve(&self.home).await?;
             current.lock().await.set(header);
         }
@@ -118,7 +121,7 @@ impl Authority {
     pub(crate) async fn permit(&self, request: (&Method, &Url)) -> Result<Permit, Arc<AuthError>> {
         match &self.way {
             Way::None => Ok(Permit::default()),
-            Way::Fixed(_, current) => Ok(current.lock().await.permit()),
+            Way::Fixed(fixed) => Ok(fixed.1.lock().await.permit()),
             #[cfg(feature = "oauth")]
             Way::Held(holder) => holder.permit(request).await,
         }
@@ -136,7 +139,8 @@ impl Authority {
     ) -> Result<bool, Arc<AuthError>> {
         match &self.way {
             Way::None => Ok(false),
-            Way::Fixed(fixed, current) if status == StatusCode::UNAUTHORIZED => {
+            Way::Fixed(fixed) if status == StatusCode::UNAUTHORIZED => {
+                let (fixed, current) = &**fixed;
                 let mut current = current.lock().await;
                 if current.serial == permit.serial && current.looks == permit.looks {
                     let header = fixed.resolve(&self.home).await.map_err(AuthError::from)?;
@@ -145,7 +149,7 @@ impl Authority {
                 // Whoever was refused besides has the same answer.
                 Ok(current.serial != permit.serial)
             }
-            Way::Fixed(..) => Ok(false),
+            Way::Fixed(_) => Ok(false),
             #[cfg(feature = "oauth")]
             Way::Held(holder) => holder.fared(permit, (status, headers)).await,
         }

@@ -92,6 +92,10 @@ pub(super) async fn quietly<T>(work: impl Future<Output = T>) -> T {
     work.with_subscriber(NoSubscriber::default()).await
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not about the network is about what the server says"
+)]
 pub(super) fn unusable(url: &Url, error: RmcpError) -> AuthError {
     match error {
         RmcpError::DiscoveryRequestFailed { url, source } => {

@@ -145,7 +145,9 @@ impl Holder {
             }
         }
         if let Some(reason) = state.required {
-            return Err(Arc::new(AuthError::LoginRequired { reason }));
+            let found =
+                self.logged_in_elsewhere(&mut state).await.map_err(|error| self.told(error))?;
+            return found.map(Some).ok_or_else(|| Arc::new(AuthError::LoginRequired { reason }));
         }
         let Some(held) = self.held.load_full() else {
             if self.declared.found().is_none() {
@@ -214,7 +216,12 @@ impl Holder {
             if self.declared.is_headless() {
                 return Ok(false);
             }
-            return Err(self.require(&mut state, LoginReason::Rejected));
+            let found =
+                self.logged_in_elsewhere(&mut state).await.map_err(|error| self.told(error))?;
+            return match found {
+                Some(_) => Ok(true),
+                None => Err(self.require(&mut state, LoginReason::Rejected)),
+            };
         }
         self.renew(state, Some(held)).await.map(|_| true)
     }

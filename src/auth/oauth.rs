@@ -12,6 +12,25 @@ use crate::secret::Secret;
 /// [`Server::login`](crate::Server::login) gives the URL to be opened. From then on the tokens renew
 /// themselves. Keep them in a [`TokenStore`] for the next run of the program.
 ///
+/// ```no_run
+/// # use callboard::{Auth, FileTokenStore, OAuth, Phase, Runtime, ServerSpec, StreamableHttp};
+/// # async fn run(runtime: Runtime) -> Result<(), Box<dyn std::error::Error>> {
+/// let person = OAuth::new("My program").store(FileTokenStore::new("/var/lib/mine/tokens"));
+/// let notes = StreamableHttp::new("https://notes.example.com/mcp").auth(Auth::oauth(person));
+/// let session = runtime.session("job-9").server(ServerSpec::new("notes", notes)).open().await?;
+/// session.settled().await;
+/// let notes = session.server("notes").expect("it is declared");
+/// if notes.status().phase == Phase::AuthRequired {
+///     let login = notes.login().await?;
+///     println!("Open {}", login.url());
+///     // The browser comes back to a port of this machine; `finish` takes the URL by hand.
+///     login.wait().await?;
+///     notes.ready().await.map_err(|error| format!("{error:?}"))?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// What is not declared is found out: where the authorization server is, from the server's own
 /// metadata (RFC 9728); what it can do, from its metadata (RFC 8414 or OpenID Connect); which scopes
 /// to ask for, from the server's challenge. The client is, in this order, the one that was registered

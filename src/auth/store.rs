@@ -15,7 +15,7 @@ pub use keyring::KeyringTokenStore;
 pub use memory::MemoryTokenStore;
 
 /// What the tokens of one server, from one authorization server, are kept under.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct TokenKey {
     /// The URL of the server.
@@ -27,6 +27,14 @@ pub struct TokenKey {
 impl TokenKey {
     pub(super) fn new(server: &str, issuer: &str) -> Self {
         Self { server: server.to_owned(), issuer: issuer.to_owned() }
+    }
+}
+
+impl fmt::Debug for TokenKey {
+    /// Without the query of the URL, where some put their keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let server = self.server.split(['?', '#']).next().unwrap_or_default();
+        f.debug_struct("TokenKey").field("server", &server).field("issuer", &self.issuer).finish()
     }
 }
 

@@ -80,6 +80,11 @@ impl Tokens {
         })
     }
 
+    /// Whether it is the same token.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.access.expose_secret() == other.access.expose_secret()
+    }
+
     /// Whether it is of no use any more.
     pub(super) fn has_expired(&self) -> bool {
         self.expiry.is_some_and(|(end, _)| now() >= end)

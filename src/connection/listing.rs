@@ -149,18 +149,18 @@ fn describe(error: AskError) -> String {
 
 /// Puts up what a server lists, and tells of it. Whoever has a link may do so; each list replaces the
 /// one before.
-pub(crate) fn post(connection: &Arc<Connection>, listing: Listing) {
+pub(crate) fn post(connection: &Arc<Connection>, mut listing: Listing) {
     let Connection { scope, span, .. } = &**connection;
-    let redacted =
-        |fault: &CatalogFault| scope.secrets.redactor.redact(&fault.to_string()).into_owned();
-    for fault in &listing.faults {
-        telemetry::catalog_fault(span, &redacted(fault));
+    let redactor = &scope.secrets.redactor;
+    for fault in &mut listing.faults {
+        fault.redact(redactor);
+        telemetry::catalog_fault(span, fault);
     }
     connection.cache.forget();
     let Some(catalog) = scope.board.post(connection, listing) else { return };
     let name = connection.name().as_ref();
     for fault in catalog.faults().iter().filter(|fault| fault.is_collision_of(name)) {
-        telemetry::catalog_fault(span, &redacted(fault));
+        telemetry::catalog_fault(span, &redactor.redact(&fault.to_string()));
     }
     scope.events.send(|| Event::Catalog { version: catalog.version() });
 }

@@ -11,14 +11,14 @@ pub enum AuthError {
     /// A secret that it takes could not be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// A person has to log in, at the URL that [`Server::login`](crate::Server::login) gives.
+    /// A person has to log in, at the URL that `Server::login` gives.
     #[error("a person has to log in: {reason}; Server::login gives the URL")]
     LoginRequired {
         /// Why it is so.
         reason: LoginReason,
     },
     /// The server wants more scopes for a request than a person has granted so far. A login by
-    /// [`Server::login`](crate::Server::login) asks for them; the server stays as it is.
+    /// `Server::login` asks for them; the server stays as it is.
     #[error("the server wants the scopes {:?} besides those granted; Server::login asks for them", scopes.join(" "))]
     ScopeRequired {
         /// All scopes that are going to be asked for.
@@ -64,7 +64,7 @@ pub enum AuthError {
         /// What went wrong. Where the answer came from somebody else, not what that one said.
         detail: String,
     },
-    /// The server is not declared with [`Auth::oauth`](crate::Auth::oauth).
+    /// The server is not declared with `Auth::oauth`.
     #[error("nobody can log in to this server: declare it with Auth::oauth")]
     NoLogin,
 }

@@ -156,7 +156,7 @@ pub enum CallError {
         code: i64,
         /// The message of the server.
         message: String,
-        /// What the server added to it, untouched.
+        /// What the server added to it; untouched but for the session's secrets, which are redacted.
         data: Option<Box<RawValue>>,
     },
     /// The server behind the URL answered with an HTTP status that is no answer, such as 429 or 503.
@@ -176,7 +176,7 @@ pub enum CallError {
         error: Arc<HttpError>,
     },
     /// There is no authorization for the server, or not for this call. Where a person has to log in,
-    /// [`Server::login`](crate::Server::login) gives the URL.
+    /// `Server::login` gives the URL.
     #[error("{error}, to {tool:?} of server {server:?}")]
     Unauthorized {
         /// The server of the tool.

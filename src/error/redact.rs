@@ -6,7 +6,21 @@
 #[cfg(feature = "oauth")]
 use super::AuthError;
 use super::{CallError, ConnectError};
-use crate::redactor::Redactor;
+use crate::{catalog::CatalogFault, redactor::Redactor};
+
+impl CatalogFault {
+    pub(crate) fn redact(&mut self, redactor: &Redactor) {
+        match self {
+            Self::BadTool { tool, reason, .. } => {
+                redactor.redact_in_place(tool);
+                redactor.redact_in_place(reason);
+            }
+            Self::CursorRepeated { cursor: text, .. }
+            | Self::ListingFailed { reason: text, .. } => redactor.redact_in_place(text),
+            Self::Collision { .. } | Self::TooManyPages { .. } | Self::TooManyTools { .. } => {}
+        }
+    }
+}
 
 impl ConnectError {
     pub(crate) fn redact(&mut self, redactor: &Redactor) {

@@ -20,8 +20,8 @@ impl RuntimeBuilder {
     }
 
     /// Limits the servers behind URLs to these origins, given as URLs such as `https://example.com`
-    /// (scheme, host and port count). All others are refused before their names are resolved. Without
-    /// this, any may be reached.
+    /// (scheme, host and port count), and with them the authorization servers of those with OAuth.
+    /// All others are refused before their names are resolved. Without this, any may be reached.
     #[cfg(feature = "http")]
     pub fn allowed_servers(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.allowed = Some(urls.into_iter().map(Into::into).collect());

@@ -13,6 +13,7 @@ use std::{
 /// What was asked of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
+    pub(crate) path: String,
     pub(crate) authorization: Option<String>,
     /// The form, as it came.
     pub(crate) form: String,
@@ -56,8 +57,12 @@ impl TokenServer {
         Self { address, shared, thread: Some(thread) }
     }
 
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub(crate) fn url(&self) -> String {
-        format!("http://{}/token", self.address)
+        format!("{}/token", self.origin())
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
@@ -81,6 +86,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> bool {
     if line.starts_with("QUIT") {
         return false;
     }
+    let path = line.split(' ').nth(1).unwrap().to_owned();
     loop {
         line.clear();
         if reader.read_line(&mut line).unwrap() == 0 || line == "\r\n" {
@@ -95,7 +101,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> bool {
     }
     let mut form = vec![0; length];
     reader.read_exact(&mut form).unwrap();
-    let asked = Asked { authorization, form: String::from_utf8(form).unwrap() };
+    let asked = Asked { path, authorization, form: String::from_utf8(form).unwrap() };
     let number = {
         let mut all = shared.asked.lock().unwrap();
         all.push(asked.clone());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{Holder, State, Tokens};
+use super::{Held, Holder, State, Tokens};
 use crate::{
     auth::store::{StoreLock, TokenKey},
     error::AuthError,
@@ -23,6 +23,22 @@ impl Holder {
         let kept = self.store.load(&TokenKey::new(self.url.as_str(), issuer)).await;
         // What cannot be read is of another version, or broken: a login replaces it.
         Ok(kept.map_err(failed)?.as_ref().and_then(Tokens::from_json))
+    }
+
+    /// What another process has put into the store by now, if that can be used: a person may have
+    /// logged in there.
+    pub(super) async fn logged_in_elsewhere(
+        &self,
+        state: &mut State,
+    ) -> Result<Option<Arc<Held>>, AuthError> {
+        let Some(kept) = self.load().await? else { return Ok(None) };
+        let held = self.held.load_full();
+        let known = held.is_some_and(|held| held.tokens.is_same(&kept));
+        // One that has ended may still be renewed, but then somebody else would have.
+        if known || kept.is_stale() {
+            return Ok(None);
+        }
+        Ok(Some(self.publish(state, kept, false)))
     }
 
     /// What is kept now of these tokens' issuer: another process may have renewed them.
@@ -77,6 +93,7 @@ impl Holder {
     /// Keeps tokens that the store did not take the first time.
     pub(super) async fn save_late(&self, state: &mut State) -> Result<Option<Tokens>, AuthError> {
         let Some(tokens) = state.unsaved.clone() else { return Ok(None) };
+        let _lock = self.lock_store(&tokens).await?;
         self.save(&tokens).await?;
         state.unsaved = None;
         Ok(Some(tokens))

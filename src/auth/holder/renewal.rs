@@ -83,7 +83,7 @@ impl Holder {
         let _lock = self.lock_store(&held.tokens).await?;
         let kept = self.reload(&held.tokens).await?;
         let tokens = match kept {
-            Some(kept) if !same(&kept, &held.tokens) && !kept.is_stale() => {
+            Some(kept) if !kept.is_same(&held.tokens) && !kept.is_stale() => {
                 return Ok(self.publish(state, kept, false));
             }
             // The token that renews may have been rejected elsewhere, or be another by now.
@@ -101,7 +101,9 @@ impl Holder {
         }
         let granted = match refresh(&asker, &tokens).await {
             Ok(granted) => granted,
-            Err(AuthError::Refused { .. }) => return self.give_up(state, tokens).await,
+            Err(AuthError::Refused { code, .. }) => {
+                return self.give_up(state, tokens, &code).await;
+            }
             Err(error) => return Err(error),
         };
         let tokens = Tokens {
@@ -120,7 +122,16 @@ impl Holder {
     }
 
     /// A rejected token that renews is never tried again, by nobody.
-    async fn give_up(&self, state: &mut State, tokens: Tokens) -> Result<Arc<Held>, AuthError> {
+    async fn give_up(
+        &self,
+        state: &mut State,
+        mut tokens: Tokens,
+        code: &str,
+    ) -> Result<Arc<Held>, AuthError> {
+        if code == "invalid_client" {
+            // It is not known any more, and has to register itself again.
+            tokens.client.redirect_uri = None;
+        }
         self.save(&Tokens { refresh: None, ..tokens }).await?;
         state.required = Some(LoginReason::Rejected);
         Err(AuthError::LoginRequired { reason: LoginReason::Rejected })
@@ -158,9 +169,4 @@ impl Holder {
             .unwrap_or_default()
             .to_vec()
     }
-}
-
-fn same(a: &Tokens, b: &Tokens) -> bool {
-    use secrecy::ExposeSecret as _;
-    a.access.expose_secret() == b.access.expose_secret()
 }

@@ -13,11 +13,14 @@ use crate::{
         handshake::{Era, is_modern},
         link::{Link, Loss, Timing},
     },
-    error::{DownCause, DownReason},
+    error::{DownCause, DownReason, HttpError},
 };
 
 /// JSON-RPC code of a server that failed, and said nothing of what it speaks.
 const INTERNAL_ERROR: i64 = -32603;
+
+/// How many connections that were lost unnoticed a probe may meet.
+const STALE: u32 = 2;
 
 /// How long a server has to answer a probe.
 const PROBE: Duration = Duration::from_secs(10);
@@ -64,7 +67,16 @@ impl Remote {
         let method = if modern { "server/discover" } else { "ping" };
         let timing = Timing { idle: None, total: Some(PROBE) };
         self.disowned.store(false, Ordering::Relaxed);
-        match ask(link, method, timing, |_| Ok(())).await {
+        let mut answer = ask(link, method, timing, |_| Ok(())).await;
+        for _ in 0..STALE {
+            // It may have met a connection that was lost with the exchange that raised the doubt.
+            let stale = matches!(&answer, Err(AskError::Lost(Loss::Http { error, .. }))
+                if matches!(**error, HttpError::Broken { .. }));
+            if stale {
+                answer = ask(link, method, timing, |_| Ok(())).await;
+            }
+        }
+        match answer {
             Ok(result) if modern => (!is_modern(&result)).then_some(DownCause::ProtocolChanged),
             Err(AskError::Refused(error)) if modern => {
                 (error.code != INTERNAL_ERROR).then_some(DownCause::ProtocolChanged)

@@ -129,7 +129,9 @@ pub(crate) fn status(
 }
 
 fn shortened(text: &str, limit: usize) -> String {
-    text[..text.floor_char_boundary(limit)].to_owned()
+    let whole = |end: &usize| text.is_char_boundary(*end);
+    let end = (0..=limit.min(text.len())).rev().find(whole).unwrap_or_default();
+    text[..end].to_owned()
 }
 
 /// Seconds, or a date (RFC 9110, 10.2.3).

@@ -27,8 +27,7 @@ fn skills_are_listed_and_verified_at_each_read() {
         assert_eq!(skill.described().name(), "count");
         assert_eq!(skill.digests().len(), 2);
         assert_eq!(skill.load().await.unwrap(), TEXT);
-        let (more, _) =
-            *skill.digests().iter().find(|(uri, _)| uri.ends_with("more.txt")).unwrap();
+        let (more, _) = *skill.digests().iter().find(|(uri, _)| uri.ends_with("more.txt")).unwrap();
         assert_eq!(skill.file(more).await.unwrap(), b"one\n");
         let again = server.skill(skill.uri()).await.unwrap();
         assert_eq!(again.digests(), skill.digests());

@@ -4,6 +4,7 @@ pub(crate) mod attempts;
 mod continued;
 mod guarded;
 mod outcome;
+mod poll;
 mod relisted;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Waker},
     time::Duration,
 };
 
@@ -22,8 +23,8 @@ use tracing::Span;
 use continued::Continued;
 pub use continued::{Detach, Detached, Task};
 use guarded::{Guarded, Unlisted};
-use outcome::{Concluded, about, conclude, output};
-use relisted::{Again, Relisted};
+use outcome::about;
+use relisted::Relisted;
 
 use super::{
     Connection, SessionScope,
@@ -32,14 +33,12 @@ use super::{
     link::{Link, Loss, Reply, Request, Subject, Timing},
     listeners::Listening,
     outbox::Splice,
-    requests::Kind,
 };
 use crate::{
     arguments::Arguments,
     catalog::{Route, Tool},
     error::{CallError, Delivery},
     layer::Ticket,
-    output::Output,
     policy::CallOptions,
     progress::{Progress, ProgressReport, progress},
     queue::Writer,
@@ -407,124 +406,6 @@ impl Call {
         let error = CallError::Cancelled { tool: tool.id().to_owned(), delivery };
         telemetry::call_ended(&span, Err(&error));
         error
-    }
-}
-
-impl Future for Call {
-    type Output = Result<Output, CallError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.is_cancelled(cx) && !matches!(self.stage, Stage::Ended) {
-            return Poll::Ready(Err(self.cancel()));
-        }
-        if let Stage::Declared { .. } | Stage::Unlisted { .. } | Stage::Refused(_) = self.stage {
-            if let Err(error) = self.begin(cx.waker()) {
-                return Poll::Ready(Err(error));
-            }
-            // The request knows whom to wake, so there is mostly nothing to poll yet.
-            if matches!(&self.stage, Stage::Waiting { reply, .. } if !reply.is_driven()) {
-                return Poll::Pending;
-            }
-        }
-        match &mut self.stage {
-            Stage::Waiting { tool, reply, span, kept } => {
-                let outcome = ready!(Pin::new(&mut *reply).poll(cx));
-                let outcome = conclude(tool, reply.link(), outcome);
-                let (tool, span) = (tool.clone(), std::mem::replace(span, Span::none()));
-                let (link, kept) = (Arc::clone(reply.link()), kept.take());
-                match outcome {
-                    Ok(concluded) if concluded.kind != Kind::Complete => {
-                        self.go_on(cx, (tool, span), (concluded, kept))
-                    }
-                    outcome => {
-                        let outcome =
-                            outcome.map(|concluded| output(tool.connection(), concluded.result));
-                        telemetry::call_ended(&span, outcome.as_ref());
-                        self.end(cx, (tool, &link), (outcome, kept))
-                    }
-                }
-            }
-            Stage::Relisted(relisted) => {
-                let outcome = ready!(relisted.as_mut().poll(cx));
-                self.finish(outcome)
-            }
-            Stage::Continued(continued) => {
-                let outcome = ready!(continued.poll(cx));
-                telemetry::call_ended(&continued.span, outcome.as_ref());
-                self.finish(outcome)
-            }
-            Stage::Guarded(guarded) => {
-                let outcome = ready!(Pin::new(guarded).poll(cx));
-                self.finish(outcome)
-            }
-            Stage::Declared { .. } | Stage::Refused(_) | Stage::Unlisted { .. } | Stage::Ended => {
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl Call {
-    fn finish(&mut self, outcome: Result<Output, CallError>) -> Poll<Result<Output, CallError>> {
-        self.stage = Stage::Ended;
-        // Whoever listens learns of the end.
-        self.more = None;
-        Poll::Ready(outcome)
-    }
-
-    /// Ends with this outcome, unless it can be mended.
-    fn end(
-        &mut self,
-        cx: &mut Context<'_>,
-        (tool, link): (Tool, &Arc<Link>),
-        (outcome, kept): (Result<Output, CallError>, Option<Kept>),
-    ) -> Poll<Result<Output, CallError>> {
-        let Some(kept) = kept.filter(|_| outcome.is_err()) else { return self.finish(outcome) };
-        let timing = self.timing(tool.terms().timing);
-        if let Some(urls) = Continued::urls_of(&outcome, &tool) {
-            let over = self.own_link();
-            self.stage = Stage::Continued(Continued::after_urls((tool, over), urls, kept, timing));
-            return Pin::new(self).poll(cx);
-        }
-        // A link of its own is not kept for a second attempt.
-        let first = !self.once && self.own_link().is_none();
-        if !(first && link.mirrors() && Again::is_called_for(&outcome)) {
-            return self.finish(outcome);
-        }
-        let (Kept { arguments, began }, total) = (kept, timing.total);
-        let again = Again { arguments, began, idle_timeout: self.idle_timeout, total };
-        self.stage = Stage::Relisted(again.start(tool, outcome));
-        Pin::new(self).poll(cx)
-    }
-
-    /// Goes on with a call that the server answered by questions, or by a task.
-    fn go_on(
-        &mut self,
-        cx: &mut Context<'_>,
-        (tool, span): (Tool, Span),
-        (concluded, kept): (Concluded, Option<Kept>),
-    ) -> Poll<Result<Output, CallError>> {
-        let more = self.more.as_ref();
-        if more.is_some_and(|more| more.detached) && concluded.kind == Kind::Task {
-            return self.finish(Ok(Output::new(concluded.result)));
-        }
-        let Some(kept) = kept else { return self.finish(Err(about(&tool).never_asked())) };
-        let timing = self.timing(tool.terms().timing);
-        let again = more.map(|more| (more.progress.clone(), more.detached)).unwrap_or_default();
-        let mut continued = Continued::question(&tool, &kept, self.own_link());
-        (continued.progress, continued.detached) = again;
-        self.stage = Stage::Continued(Continued::new(
-            (tool, span),
-            continued,
-            concluded,
-            (timing, kept.began),
-        ));
-        Pin::new(self).poll(cx)
-    }
-
-    /// The link of its own, if it has one.
-    fn own_link(&self) -> Option<Arc<Link>> {
-        if let Way::Over(link) = &self.way { Some(Arc::clone(link)) } else { None }
     }
 }
 

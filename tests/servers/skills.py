@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastmcp import FastMCP
 from fastmcp.server.providers.skills import SkillsDirectoryProvider
-from fastmcp.skills import SkillsExtension
+from fastmcp.skills.extension import SkillsExtension
 
 server = FastMCP("skills")
 provider = SkillsDirectoryProvider(roots=Path(sys.argv[1]), reload=True, experimental_skills=True)

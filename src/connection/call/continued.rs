@@ -12,7 +12,11 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::{Call, Concluded, Kept, Stage, output, routed};
+use super::{
+    Call, Kept, Stage,
+    outcome::{Concluded, output},
+    routed,
+};
 use crate::{
     catalog::Tool,
     connection::{

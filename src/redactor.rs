@@ -3,7 +3,14 @@
 mod forms;
 mod stream;
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use arc_swap::ArcSwapOption;
@@ -30,7 +37,8 @@ const REMEMBERED: usize = 8;
 /// as a part of a longer text), percent-encoded, escaped for JSON, and in hexadecimal. What the
 /// session tells by itself has gone through it; it is here for what the host writes.
 ///
-/// Values of less than four bytes are not looked for.
+/// Values of less than four bytes are not looked for; of those of more than 8 KiB, only the text and
+/// its lines.
 #[derive(Clone, Default)]
 pub struct Redactor {
     inner: Arc<Inner>,
@@ -40,6 +48,9 @@ pub struct Redactor {
 struct Inner {
     known: Mutex<Vec<Known>>,
     patterns: ArcSwapOption<Patterns>,
+    /// Whether more is known than there are patterns for. They are made when they are needed, for
+    /// many servers learn their secrets one after the other.
+    stale: AtomicBool,
 }
 
 /// Whose secret it is.
@@ -69,7 +80,7 @@ impl Redactor {
     /// The text without secrets.
     #[must_use]
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let patterns = self.inner.patterns.load();
+        let patterns = self.patterns();
         let Some(patterns) = patterns.as_ref() else { return Cow::Borrowed(text) };
         if !patterns.automaton.is_match(text) {
             return Cow::Borrowed(text);
@@ -104,7 +115,7 @@ impl Redactor {
 
     /// Whether nothing is known, and so nothing redacted.
     pub(crate) fn is_idle(&self) -> bool {
-        self.inner.patterns.load().is_none()
+        !self.inner.stale.load(Ordering::Acquire) && self.inner.patterns.load().is_none()
     }
 
     /// Looks out for this value from now on; false if there is nothing to look out for. Of each
@@ -125,13 +136,26 @@ impl Redactor {
             known.remove(oldest);
         }
         known.push(Known { owner, value: value.clone() });
-        self.inner.patterns.store(Patterns::of(&known).map(Arc::new));
+        self.inner.stale.store(true, Ordering::Release);
         true
+    }
+
+    /// The patterns of all that is known. Whoever comes while they are made waits for them: the ones
+    /// before would let something through.
+    fn patterns(&self) -> arc_swap::Guard<Option<Arc<Patterns>>> {
+        if self.inner.stale.load(Ordering::Acquire) {
+            let known = self.inner.known.lock();
+            if self.inner.stale.load(Ordering::Acquire) {
+                self.inner.patterns.store(Patterns::of(&known).map(Arc::new));
+                self.inner.stale.store(false, Ordering::Release);
+            }
+        }
+        self.inner.patterns.load()
     }
 
     /// The server that a secret in these bytes belongs to, if it is none of this one's.
     pub(crate) fn stranger(&self, bytes: &[u8], server: &str) -> Option<Arc<str>> {
-        let patterns = self.inner.patterns.load();
+        let patterns = self.patterns();
         let patterns = patterns.as_ref()?;
         patterns.automaton.find_iter(bytes).find_map(|found| {
             let servers = &patterns.servers[found.pattern().as_usize()];

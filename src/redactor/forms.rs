@@ -10,6 +10,10 @@ use base64::{
 /// Lines of a secret of many lines, such as a key, that are worth being found by themselves.
 const LINE: usize = 16;
 
+/// Of larger secrets only the text and its lines are looked for: nobody encodes them in passing, and
+/// each form takes many times its size.
+const LARGE: usize = 8 << 10;
+
 /// Bytes that one percent-encoding or another leaves as they are, besides letters and digits: RFC
 /// 3986, `encodeURIComponent`, Python's `quote`, `encodeURI`, and forms.
 const KEPT: [&[u8]; 5] = [b"-._~", b"-._~!*'()", b"-._~/", b"-._~!*'();,/?:@&=+$#", b"-._*"];
@@ -19,6 +23,9 @@ pub(super) fn of(value: &str) -> BTreeSet<Vec<u8>> {
     let mut forms = BTreeSet::from([value.as_bytes().to_vec()]);
     let lines = value.lines().filter(|line| line.len() >= LINE && !line.starts_with("-----"));
     forms.extend(lines.map(|line| line.as_bytes().to_vec()));
+    if value.len() > LARGE {
+        return forms;
+    }
     base64(value.as_bytes(), &mut forms);
     percent(value.as_bytes(), &mut forms);
     escaped(value, &mut forms);

@@ -24,7 +24,7 @@ impl Redacting {
     pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut text = std::mem::take(&mut self.held);
         text.extend_from_slice(piece);
-        let patterns = self.redactor.inner.patterns.load();
+        let patterns = self.redactor.patterns();
         let Some(patterns) = patterns.as_ref() else { return text };
         let mut told = Vec::with_capacity(text.len());
         let mut from = 0;

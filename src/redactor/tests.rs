@@ -32,6 +32,25 @@ fn the_latest_values_of_a_reference_are_remembered() {
 }
 
 #[test]
+fn whatever_is_learnt_holds_for_everybody_from_then_on() {
+    let redactor = Redactor::default();
+    std::thread::scope(|threads| {
+        for thread in 0..4 {
+            let redactor = &redactor;
+            threads.spawn(move || {
+                for n in 0..50 {
+                    let value = format!("secret-{thread}-{n}-of-many");
+                    let owner = Owner { server: None, reference: value.clone() };
+                    assert!(redactor.learn(owner, &SecretString::from(value.clone())));
+                    assert!(!redactor.is_idle());
+                    assert_eq!(redactor.redact(&value), "[redacted]");
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn redacted_json_is_json() {
     let redactor = knowing(&["a\",\"b"]);
     let json = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
@@ -61,6 +80,8 @@ fn value() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn no_form_of_a_secret_is_left(value in value(), before in "[a-z:]{0,5}", after in "[a-z]{0,5}") {
         let redactor = knowing(&[&value]);

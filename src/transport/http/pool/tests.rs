@@ -315,7 +315,7 @@ async fn http2_server() -> (Server, String) {
         let acceptor = acceptor.clone();
         async move {
             let secure = acceptor.accept(socket.into_inner()).await.unwrap();
-            let answer = service_fn(async |request: Request<hyper::body::Incoming>| {
+            let answer = service_fn(async |request: Request<Incoming>| {
                 assert_eq!(request.headers().get("host"), None);
                 assert_eq!(request.uri().path(), "/mcp");
                 assert_eq!(request.uri().scheme_str(), Some("https"));

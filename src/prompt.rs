@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     connection::{kept::list, requests::Question},
     query::Query,
-    received::{Listed, Received},
+    received::{Listed, Received, for_host},
     server::Server,
 };
 
@@ -33,7 +33,7 @@ impl Server {
             }
             question.rounds = true;
             let answered = question.ask(&connection, terms.clock).await?;
-            Ok(Received::new(answered.result.into()))
+            Ok(Received::new(for_host(&connection, answered.result.into())))
         })
     }
 
@@ -49,7 +49,7 @@ impl Server {
                 question = question.with("context", &json!({ "arguments": context }));
             }
             let answered = question.ask(&connection, terms.clock).await?;
-            Ok(Received::new(answered.result.into()))
+            Ok(Received::new(for_host(&connection, answered.result.into())))
         })
     }
 }

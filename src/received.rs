@@ -1,11 +1,11 @@
 //! What servers answer: as they wrote it, and as types of the protocol's SDK.
 
-use std::{fmt, marker::PhantomData, ops::Deref, sync::Arc};
+use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref, sync::Arc};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, value::RawValue};
 
-use crate::wire::RawResult;
+use crate::{connection::Connection, wire::RawResult};
 
 /// What a server answered, exactly as it wrote it, with a view of it as a `T` of the protocol's SDK.
 ///
@@ -56,6 +56,18 @@ impl<T> fmt::Debug for Received<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Received").field(&self.raw.get()).finish()
     }
+}
+
+/// A result as it reaches the host: without secrets, where the session wants that.
+pub(crate) fn for_host(connection: &Connection, raw: Arc<RawResult>) -> Arc<RawResult> {
+    let secrets = &connection.scope.secrets;
+    if !secrets.redact_results || secrets.redactor.is_idle() {
+        return raw;
+    }
+    let Cow::Owned(redacted) = secrets.redactor.redact(raw.get()) else { return raw };
+    // A secret that held a part of the structure took that with it.
+    let whole = serde_json::from_str::<&RawValue>(&redacted).is_ok();
+    Arc::new(RawResult::of(if whole { redacted } else { "{}".to_owned() }))
 }
 
 /// One item of a list, exactly as its server described it.

@@ -20,7 +20,7 @@ use crate::{
     },
     error::CallError,
     query::{Query, Terms},
-    received::{Listed, Received},
+    received::{Listed, Received, for_host},
     server::Server,
     session::Session,
 };
@@ -71,7 +71,7 @@ pub(crate) async fn read(
     let mut question = Question::new("resources/read", Some(uri)).with("uri", &uri);
     question.rounds = true;
     match ask(connection, &question, terms).await {
-        Ok(raw) => Ok(Contents { received: Received::new(raw) }),
+        Ok(raw) => Ok(Contents { received: Received::new(for_host(connection, raw)) }),
         Err(CallError::Rejected { code, .. }) if NOT_FOUND.contains(&code) => {
             let server = connection.name().to_string();
             Err(CallError::ResourceNotFound { server, uri: uri.to_owned() })

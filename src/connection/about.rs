@@ -19,7 +19,8 @@ pub(crate) struct About<'a> {
 
 impl About<'_> {
     pub(crate) fn invalid(&self, detail: String) -> CallError {
-        CallError::InvalidResponse { server: self.server(), tool: self.what(), detail }
+        let (server, tool) = (self.server(), self.what());
+        self.redacted(CallError::InvalidResponse { server, tool, detail })
     }
 
     /// Of an interim result that nothing can be done with.
@@ -37,13 +38,13 @@ impl About<'_> {
     }
 
     pub(crate) fn rejected(&self, error: RpcError) -> CallError {
-        CallError::Rejected {
+        self.redacted(CallError::Rejected {
             server: self.server(),
             tool: self.what(),
             code: error.code,
             message: error.message,
             data: error.data,
-        }
+        })
     }
 
     pub(crate) fn lost(&self, epoch: u64, loss: Loss) -> CallError {

@@ -225,7 +225,8 @@ async fn subscribe(connection: &Connection, link: &Arc<Link>) {
             if !offers("resources", "subscribe") {
                 subscriptions.refused(uri, "the server offers no subscriptions");
             } else if let Err(error) = tell(link, "resources/subscribe", uri).await {
-                subscriptions.refused(uri, &error);
+                let redactor = &connection.scope.secrets.redactor;
+                subscriptions.refused(uri, &redactor.redact(&error));
             }
         }
         for uri in subscribed.clone().difference(&wanted.resources) {
@@ -281,8 +282,9 @@ async fn listen(connection: &Connection, link: &Arc<Link>) {
             // It was ended in good order, or its stream broke: either way changes are missed.
             Ok(frame) => {
                 if let Ok(wire::Answer::Error(error)) = wire::open_answer(frame) {
+                    let redactor = &connection.scope.secrets.redactor;
                     let reason = format!("error {}: {}", error.code, error.message);
-                    refuse_all(subscriptions, &reason);
+                    refuse_all(subscriptions, &redactor.redact(&reason));
                     subscriptions.moved.notified().await;
                     continue;
                 }

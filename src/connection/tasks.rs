@@ -183,7 +183,9 @@ fn is_passing(error: &CallError) -> bool {
 
 async fn until_ready(connection: &Connection) -> Result<(), ()> {
     let decided = |status: &Status| {
-        matches!(status.phase, Phase::Ready | Phase::Failed | Phase::Stopping | Phase::Stopped)
+        let Status { phase, .. } = status;
+        let over = matches!(phase, Phase::Failed | Phase::Stopping | Phase::Stopped);
+        over || matches!(phase, Phase::Ready | Phase::AuthRequired)
     };
     let mut watch = connection.watch();
     let status = watch.wait_for(decided).await.map_err(|_| ())?;

@@ -168,7 +168,7 @@ fn revoked_tokens_are_tried_once_and_never_again_until_somebody_logs_in() {
         let folder = world.folder().join("tokens");
         let (session, handle) = opened(&world, &server, FileTokenStore::new(&folder)).await;
         log_in(&handle).await;
-        let _ = session.call("a.revoke", ()).await;
+        drop(session.call("a.revoke", ()).await);
         let call = || tokio::spawn(session.call("a.add", json!({ "a": 2, "b": 3 })).into_future());
         let calls: Vec<_> = (0..100).map(|_| call()).collect();
         for call in calls {

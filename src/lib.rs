@@ -104,12 +104,12 @@ pub use secrecy::{self, SecretString};
 pub use secret::{ProvidedSecret, Secret, SecretProvider};
 pub use server::Server;
 pub use session::{Session, SessionBuilder};
-#[cfg(feature = "http")]
-pub use spec::{HttpEra, HttpSse, Remote, Sse, Streamable, StreamableHttp};
 #[cfg(feature = "skills")]
 pub use skill::Skill;
-pub use transport::memory::{Memory, MemoryListener, MemoryStream};
+#[cfg(feature = "http")]
+pub use spec::{HttpEra, HttpSse, Remote, Sse, Streamable, StreamableHttp};
 pub use spec::{ServerSpec, Stdio, Transport};
 pub use status::{BreakerState, Phase, Status, TransportKind};
 pub use toolset::{SavedTools, ToolSet};
 pub use trace::TraceContext;
+pub use transport::memory::{Memory, MemoryListener, MemoryStream};

@@ -142,7 +142,8 @@ impl Runtime {
     }
 
     pub(crate) async fn open(&self, declared: Declared) -> Result<Session, OpenError> {
-        let Declared { id, servers, options, layers, approval, saved, secrets, known, asked } = declared;
+        let Declared { id, servers, options, layers, approval, saved, secrets, known, asked } =
+            declared;
         let (host, tracer) = asked;
         let number = self.inner.numbers.fetch_add(1, Ordering::Relaxed);
         let scope = Arc::new(SessionScope {

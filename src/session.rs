@@ -173,8 +173,10 @@ impl SessionBuilder {
             return Err(OpenError::Spec(faults));
         }
         let began = Instant::now();
-        let Self { runtime, id, servers, options, layers, approval, saved, secrets, known, asked } = self;
-        let declared = Declared { id, servers, options, layers, approval, saved, secrets, known, asked };
+        let Self { runtime, id, servers, options, layers, approval, saved, secrets, known, asked } =
+            self;
+        let declared =
+            Declared { id, servers, options, layers, approval, saved, secrets, known, asked };
         let session = runtime.open(declared).await?;
         let failures = session.required_failures(began).await;
         if failures.is_empty() {

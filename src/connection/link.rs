@@ -7,8 +7,8 @@
 //! no request can slip between the two and wait for ever.
 
 mod clock;
-mod pause;
 mod lease;
+mod pause;
 mod post;
 mod reply;
 mod state;

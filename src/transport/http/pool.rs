@@ -338,4 +338,5 @@ impl Lease {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "servers of a test end with it")]
 mod tests;

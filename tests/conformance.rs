@@ -35,3 +35,9 @@ fn every_scenario_of_authorization_passes() {
 fn the_scenarios_that_2026_07_28_requires_pass() {
     run("2026-07-28");
 }
+
+/// Those of extensions, too.
+#[test]
+fn every_scenario_there_is_passes() {
+    run("all");
+}

@@ -277,6 +277,8 @@ impl ActorState {
 
     fn tell_of(&self, from: Phase, status: Status, error: Option<&ServerError>) {
         let link = self.link.as_ref().filter(|link| link.epoch == status.epoch);
+        // Whoever saw it Ready may have called already; nothing waited before.
+        let link = link.filter(|_| !status.is_ready());
         let pending = link.map_or(0, |link| link.pending());
         telemetry::status_changed(&self.connection.span, (from, &status), error, pending);
         let server = Arc::clone(self.connection.name());

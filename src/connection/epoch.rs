@@ -138,12 +138,12 @@ impl Epoch {
         let mut running = None;
         let mut stage = Stage::Handshake;
         let limit = self.connection.spec.init_timeout;
+        // What opening takes is given back before the link lives.
+        let opening = Box::pin(self.open(&mut running, &mut stage));
         let outcome = tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
-            outcome = tokio::time::timeout(limit, self.open(&mut running, &mut stage)) => {
-                Some(outcome)
-            }
+            outcome = tokio::time::timeout(limit, opening) => Some(outcome),
         };
         let epoch = self.number;
         match outcome {

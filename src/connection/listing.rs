@@ -196,7 +196,7 @@ pub(crate) async fn keep_fresh(
         loop {
             tools_changed.notified().await;
             debounce(&tools_changed).await;
-            match list_tools(&connection, &link, timing).await {
+            match Box::pin(list_tools(&connection, &link, timing)).await {
                 Ok(listing) => post(listing),
                 Err(ListingLost::Down(_)) => return,
                 // What was listed before stands, until the question comes through.

@@ -44,7 +44,7 @@ impl Remote {
                 () = self.doubt.notified() => {}
                 () = self.idle(every) => {}
             }
-            if let Some(cause) = self.probe(link).await {
+            if let Some(cause) = Box::pin(self.probe(link)).await {
                 return DownReason::new(cause);
             }
         }

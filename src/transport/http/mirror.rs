@@ -10,12 +10,18 @@ const NAME: HeaderName = HeaderName::from_static("mcp-name");
 
 /// Sets the revision that a message is written in.
 pub(crate) fn version(headers: &mut HeaderMap, version: &str) {
-    insert(headers, VERSION, version);
+    match version {
+        "2026-07-28" => drop(headers.insert(VERSION, HeaderValue::from_static("2026-07-28"))),
+        version => insert(headers, VERSION, version),
+    }
 }
 
 /// Sets what a message is about.
 pub(crate) fn subject(headers: &mut HeaderMap, method: &str, name: Option<&str>) {
-    insert(headers, METHOD, method);
+    match method {
+        "tools/call" => drop(headers.insert(METHOD, HeaderValue::from_static("tools/call"))),
+        method => insert(headers, METHOD, method),
+    }
     if let Some(name) = name {
         insert(headers, NAME, name);
     }

@@ -108,6 +108,7 @@ fn a_call_that_never_left_is_never_cancelled() {
     });
 }
 
+/// C18: every request has a limit, its own if it is given one.
 #[test]
 fn limits_of_time_come_from_the_call_or_the_server_or_the_session() {
     world::run(async |world| {

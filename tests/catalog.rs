@@ -80,6 +80,7 @@ fn ten_thousand_tools_are_listed_within_seconds() {
     });
 }
 
+/// C6: tools go by the name that the host gave a server, never by what it says of itself.
 #[test]
 fn a_prefix_takes_the_place_of_the_servers_name() {
     world::run(async |world| {

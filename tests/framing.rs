@@ -52,6 +52,7 @@ async fn too_large(world: &world::World, stdio: Stdio) -> Arc<DownReason> {
     reason
 }
 
+/// C9: nothing but messages belongs on stdout; what else stands there harms nobody.
 #[test]
 fn lines_that_are_not_json_rpc_are_skipped_and_counted() {
     world::run(async |world| {

@@ -127,6 +127,7 @@ fn a_frame_that_a_pipe_does_not_hold_runs_at_most_once_too() {
     });
 }
 
+/// C24: annotations are a server's own word.
 #[test]
 fn annotations_count_only_where_they_are_trusted_and_the_host_may_say_more() {
     world::run(async |world| {

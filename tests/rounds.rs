@@ -98,6 +98,7 @@ fn what_the_host_does_not_give_ends_the_call_with_its_name() {
 }
 
 /// C5: what is declared, is declared with every request.
+/// C31, C34: no extension is declared that nobody implements.
 #[test]
 fn every_request_says_what_the_host_implements() {
     world::run(async |world| {

@@ -6,6 +6,7 @@ mod world;
 use callboard::ServerSpec;
 use serde_json::json;
 
+/// C10: the end of its stdin is enough for a server that behaves.
 #[test]
 fn a_well_behaved_server_is_started_called_and_stopped() {
     world::run(async |world| {

@@ -256,3 +256,29 @@ pub(crate) fn kind(result: &RawResult, era: Option<Era>) -> Result<Kind, String>
         Some(other) => Err(format!("a result of the type {other:?}, which was not asked for")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind_of(result: &str, era: Era) -> Result<Kind, String> {
+        kind(&RawResult::of(result.to_owned()), Some(era))
+    }
+
+    /// C7: a type that is not said is `complete`, one that nobody knows makes no sense.
+    #[test]
+    fn the_type_of_a_result_is_known_or_refused() {
+        for (result, kind) in [
+            ("{}", Kind::Complete),
+            (r#"{"resultType":"complete"}"#, Kind::Complete),
+            (r#"{"resultType":"input_required"}"#, Kind::InputRequired),
+            (r#"{"resultType":"task"}"#, Kind::Task),
+            (r#"{"content":[{"text":"\"resultType\""}]}"#, Kind::Complete),
+        ] {
+            assert_eq!(kind_of(result, Era::Modern), Ok(kind), "{result}");
+        }
+        assert!(kind_of(r#"{"resultType":"surprise"}"#, Era::Modern).is_err());
+        assert_eq!(kind_of(r#"{"resultType":"surprise"}"#, Era::Legacy), Ok(Kind::Complete));
+        assert!(kind_of("[]", Era::Modern).is_err());
+    }
+}

@@ -10,6 +10,7 @@ mod clock;
 mod lease;
 mod pause;
 mod post;
+mod reader;
 mod reply;
 mod state;
 mod writer;
@@ -45,6 +46,7 @@ use crate::{
 
 pub(crate) use pause::Pause;
 pub(crate) use post::{Exchange, Letter, Post, Subject};
+pub(crate) use reader::DownOnDrop;
 pub(crate) use reply::Reply;
 use state::{Pending, Slot, State, delivery_of};
 

@@ -12,9 +12,9 @@ use crate::{
     connection::{
         handshake::{self, Agreement, Era, HandshakeError, Plan},
         inbound::Inbound,
-        link::{Link, Way},
+        link::{DownOnDrop, Link, Way},
     },
-    error::{ConnectError, DownCause, DownReason, SecretCause, SecretError},
+    error::{ConnectError, SecretCause, SecretError},
     spec::{EnvValue, Stdio},
     transport::{
         environment::{self, Resolved},
@@ -154,14 +154,5 @@ impl Epoch {
             let reason = stdio::read(stdout, max_frame, &child, &mut inbound, write_failed).await;
             link.go_down(reason);
         }
-    }
-}
-
-/// Takes a link down with the task that reads it, where that did not give a better reason.
-struct DownOnDrop<'a>(&'a Link);
-
-impl Drop for DownOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.go_down(DownReason::new(DownCause::Internal));
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::Remote;
 use crate::{
-    connection::link::Link,
+    connection::link::{DownOnDrop, Link},
     error::{DownCause, DownReason, HttpError},
     transport::http::{
         endpoint::{Content, Endpoint},
@@ -173,13 +173,4 @@ pub(in crate::connection) async fn open_sse(
         }
     }
     Err(Arc::new(endpoint.ended()))
-}
-
-/// Takes a link down with the task that reads it, where that did not give a better reason.
-struct DownOnDrop<'a>(&'a Link);
-
-impl Drop for DownOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.go_down(DownReason::new(DownCause::Internal));
-    }
 }

@@ -105,6 +105,25 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// A stable name of the kind of error, in snake case; part of this crate's semver promise. Of
+    /// [`Http`](Self::Http), that of the [`HttpError`].
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::CommandNotFound { .. } => "command_not_found",
+            Self::NoDirectory { .. } => "no_directory",
+            Self::Secret(_) => "secret",
+            Self::Spawn { .. } => "spawn",
+            Self::NotListening => "not_listening",
+            Self::Ended { .. } => "ended",
+            Self::TimedOut { .. } => "init_timed_out",
+            Self::Http(error) => error.kind(),
+            Self::Refused { .. } => "refused",
+            Self::UnsupportedVersion { .. } => "unsupported_version",
+            Self::InvalidAnswer { .. } => "invalid_answer",
+        }
+    }
+
     /// Whether another attempt with the same declaration cannot end differently.
     ///
     /// Such a start is retried only under [`RestartPolicy::always`](crate::RestartPolicy::always).

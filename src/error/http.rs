@@ -122,6 +122,26 @@ pub enum HttpError {
 }
 
 impl HttpError {
+    /// A stable name of the kind of error, in snake case; part of this crate's semver promise.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => "connect",
+            Self::Tls { .. } => "tls",
+            Self::Broken { .. } => "broken",
+            Self::Ended { .. } => "stream_ended",
+            Self::Status { .. } => "http_status",
+            Self::ContentType { .. } => "content_type",
+            Self::NoAnswer { .. } => "no_answer",
+            Self::TooLarge { .. } => "too_large",
+            Self::Redirected { .. } => "redirected",
+            Self::NotAllowed { .. } => "not_allowed",
+            Self::Endpoint { .. } => "bad_endpoint",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::Settings { .. } => "settings",
+        }
+    }
+
     /// When to try again, where the server said so.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

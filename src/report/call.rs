@@ -1,0 +1,206 @@
+//! Reports of calls without a result.
+
+use super::{Diagnosis, Report, down, http, name_of};
+use crate::error::{CallError, CallLimit, Delivery};
+
+/// JSON-RPC 2.0, 5.1.
+const METHOD_NOT_FOUND: i64 = -32601;
+const INVALID_PARAMS: i64 = -32602;
+const INTERNAL_ERROR: i64 = -32603;
+
+impl CallError {
+    /// What is known of it, for a person.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let report = Report::new(self.kind(), what(self));
+        let mut report = self.diagnosed(report);
+        report.server = self.server().map(str::to_owned);
+        report.epoch = self.epoch();
+        report.delivery = Some(name_of(self.delivery()));
+        report
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "these alone have something behind them")]
+    fn diagnosed(&self, report: Report) -> Report {
+        match self {
+            Self::TransportDown { reason, .. } => report.because(down::of(reason, false)),
+            Self::NotReady { error: Some(error), .. } => report.because(error.report()),
+            Self::HttpStatus { error, .. } | Self::Unauthorized { error, .. } => {
+                Report { http_status: error.status(), ..report }.diagnosed(http::diagnose(error))
+            }
+            _ => report.diagnosed(diagnose(self)),
+        }
+    }
+
+    /// The server of the tool, where it is known.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        match self {
+            Self::SecretOutOfScope { server, .. }
+            | Self::NotReady { server, .. }
+            | Self::TransportDown { server, .. }
+            | Self::TimedOut { server, .. }
+            | Self::Overloaded { server, .. }
+            | Self::Rejected { server, .. }
+            | Self::HttpStatus { server, .. }
+            | Self::Unauthorized { server, .. }
+            | Self::InvalidResponse { server, .. }
+            | Self::NotOffered { server, .. }
+            | Self::ResourceNotFound { server, .. }
+            | Self::InputDeclined { server, .. }
+            | Self::CircuitOpen { server, .. }
+            | Self::RateLimited { server, .. } => Some(server),
+            Self::UnknownTool { .. }
+            | Self::AmbiguousTool { .. }
+            | Self::InvalidArguments { .. }
+            | Self::SchemaMismatch { .. }
+            | Self::Cancelled { .. }
+            | Self::UnroutedResource { .. }
+            | Self::Denied { .. }
+            | Self::Middleware { .. }
+            | Self::SessionClosed { .. } => None,
+        }
+    }
+
+    fn epoch(&self) -> Option<u64> {
+        if let Self::TransportDown { epoch, .. } = self { Some(*epoch) } else { None }
+    }
+}
+
+/// What happened, without what to do.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the messages of the others have no advice")]
+fn what(error: &CallError) -> String {
+    match error {
+        CallError::UnknownTool { tool, .. } => format!("no tool {tool:?} in this session"),
+        CallError::AmbiguousTool { tool, servers: (a, b) } => {
+            format!("tool {tool:?} is offered by {a} and {b}")
+        }
+        CallError::NotReady { server, phase, .. } => format!("server {server:?} is {phase}"),
+        CallError::TransportDown { reason, .. } => {
+            format!("{} while the call was outstanding", reason.kind())
+        }
+        CallError::TimedOut { tool, limit, after, .. } => {
+            format!("no answer to {tool:?} within {after:?} ({limit})")
+        }
+        CallError::Overloaded { server, limit, .. } => {
+            format!("server {server:?} is at its limit of {limit}")
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn diagnose(error: &CallError) -> Option<Diagnosis> {
+    Some(match error {
+        CallError::UnknownTool { nearest, .. } => unknown(nearest),
+        CallError::AmbiguousTool { .. } => Diagnosis::help("give one of them a prefix"),
+        CallError::InvalidArguments { .. } => Diagnosis::help("tools take a JSON object"),
+        CallError::SchemaMismatch { .. } => {
+            Diagnosis::help("correct the arguments; the schema is that of Tool::input_schema")
+        }
+        CallError::SecretOutOfScope { .. } => Diagnosis::new(
+            "secret_misdirected",
+            "whoever made the arguments was talked into handing a secret to another server",
+            "look at where the arguments come from; declare the secret for both servers if both \
+             are to know it",
+        ),
+        CallError::NotReady { .. } => {
+            Diagnosis::help("await Server::ready, or let calls wait by WhenDown::Wait")
+        }
+        CallError::TimedOut { limit, delivery, .. } => late(*limit, *delivery),
+        CallError::Overloaded { setting, .. } => Diagnosis::new(
+            "overloaded",
+            "more is asked of it at once than it answers",
+            format!("wait for calls to end, ask for less at once, or raise Limits::{setting}"),
+        ),
+        CallError::Rejected { code, message, .. } => return rejected(*code, message),
+        CallError::InvalidResponse { .. } => Diagnosis::new(
+            "broken_server",
+            "a defect of the server: it answers, but not as MCP wants it",
+            "update it",
+        ),
+        CallError::NotOffered { .. } => Diagnosis::help(
+            "ask another server, or update it; Server::capabilities lists what it has",
+        ),
+        CallError::ResourceNotFound { .. } => {
+            Diagnosis::help("list what it has; it may have been removed since")
+        }
+        CallError::UnroutedResource { .. } => Diagnosis::help("read it by Server::resource"),
+        CallError::InputDeclined { .. } => {
+            Diagnosis::help("give the session a Host that can answer that, or ask for less")
+        }
+        CallError::CircuitOpen { .. } => Diagnosis::new(
+            "circuit_open",
+            "calls to it have failed again and again, and it is left alone for a while",
+            "look at what they failed of, in its status; it is tried again by itself",
+        ),
+        CallError::RateLimited { .. } => {
+            Diagnosis::help("call it less often, give the call more time, or raise its rate_limit")
+        }
+        CallError::Denied { .. }
+        | CallError::Middleware { .. }
+        | CallError::Cancelled { .. }
+        | CallError::SessionClosed { .. }
+        | CallError::TransportDown { .. }
+        | CallError::HttpStatus { .. }
+        | CallError::Unauthorized { .. } => return None,
+    })
+}
+
+fn unknown(nearest: &[String]) -> Diagnosis {
+    if nearest.is_empty() {
+        return Diagnosis::help("list the tools there are by Session::tools");
+    }
+    let help = format!("did you mean {}?", nearest.join(", "));
+    Diagnosis::new("tool_misspelt", "its id is spelt in another way", help)
+}
+
+fn late(limit: CallLimit, delivery: Delivery) -> Diagnosis {
+    match (limit, delivery) {
+        (_, Delivery::NotSent) => Diagnosis::new(
+            "not_reading",
+            "the server does not read what it is sent: it hangs, or is busy with something else",
+            "look at what it does; restart it by Server::restart",
+        ),
+        (CallLimit::Idle, _) => Diagnosis::new(
+            "no_progress",
+            "the tool hangs, or works for longer than that without reporting progress",
+            "raise the idle timeout of the call, of the tool or of the server if it is only slow",
+        ),
+        (CallLimit::Total, _) => Diagnosis::new(
+            "too_slow",
+            "the tool takes longer than it may in all",
+            "raise the total timeout of the call, of the tool or of the server, or ask for less at once",
+        ),
+    }
+}
+
+fn rejected(code: i64, message: &str) -> Option<Diagnosis> {
+    let said = message.to_lowercase();
+    Some(match code {
+        METHOD_NOT_FOUND | INVALID_PARAMS
+            if said.contains("unknown tool") || said.contains("not found") =>
+        {
+            Diagnosis::new(
+                "tool_gone",
+                "the server does not have this tool any more: its list has changed",
+                "list its tools again by Server::rediscover",
+            )
+        }
+        INVALID_PARAMS => Diagnosis::new(
+            "arguments_refused",
+            "the arguments do not fit what the tool wants",
+            "correct them; with the feature `validate` they are checked before they are sent",
+        ),
+        METHOD_NOT_FOUND => Diagnosis::new(
+            "method_unknown",
+            "the server does not know this method",
+            "ask for what it offers only; Server::capabilities lists that",
+        ),
+        INTERNAL_ERROR => Diagnosis::new(
+            "server_failed",
+            "the server failed by a defect of its own, or something behind it did",
+            "look into its log, and at its stderr",
+        ),
+        _ => return None,
+    })
+}

@@ -1,0 +1,78 @@
+//! Reports of links that ended.
+
+use super::{Diagnosis, Exit, Report, http, process};
+use crate::error::{DownCause, DownReason};
+
+impl DownReason {
+    /// What is known of it, for a person.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report::new("transport_down", self.kind().to_string()).because(of(self, false))
+    }
+}
+
+/// `starting` is whether the server had not been ready yet.
+pub(super) fn of(reason: &DownReason, starting: bool) -> Report {
+    let exit = reason.exit_code().map(Exit::Code).or(reason.signal().map(Exit::Signal));
+    let stderr = reason.stderr_tail();
+    let mut report = Report::new("transport_down", reason.kind().to_string());
+    if let DownCause::Http(error) = reason.kind() {
+        report.http_status = error.status();
+    }
+    report.exit = exit;
+    report.stderr = stderr.to_vec();
+    let diagnosis = match exit {
+        Some(exit) => process::ended(exit, stderr, starting),
+        None => diagnose(reason.kind()),
+    };
+    report.diagnosed(diagnosis)
+}
+
+fn diagnose(cause: &DownCause) -> Option<Diagnosis> {
+    Some(match cause {
+        DownCause::StreamEnded => Diagnosis::new(
+            "stdout_closed",
+            "its main part is gone while its process lives: a wrapper lost the program that it \
+             runs, or the server ended its transport",
+            "start the program itself, without a wrapper; look into the log of the server",
+        ),
+        DownCause::WriteFailed(_) => Diagnosis::new(
+            "stdin_closed",
+            "it closed its stdin while its process lives: a wrapper lost the program that it runs",
+            "start the program itself, without a wrapper",
+        ),
+        DownCause::FrameTooLarge { .. } => Diagnosis::help(
+            "raise Limits::max_frame if answers of that size are meant to be; ask the server for \
+             less at once otherwise",
+        ),
+        DownCause::NotReading { .. } => Diagnosis::new(
+            "not_reading",
+            "it floods us with questions and has stopped to read the answers",
+            "update it: this is a defect of the server",
+        ),
+        DownCause::Http(error) => return http::diagnose(error),
+        DownCause::HttpSessionLost => Diagnosis::new(
+            "session_lost",
+            "the server was restarted, or forgets its sessions after a while; or a balancer sends \
+             us to another instance",
+            "nothing, if it comes back by itself; otherwise bind sessions to instances",
+        ),
+        DownCause::ProtocolChanged => Diagnosis::new(
+            "server_exchanged",
+            "another version of the server has taken its place",
+            "nothing: it is asked anew",
+        ),
+        DownCause::Unresponsive { .. } => Diagnosis::new(
+            "unresponsive",
+            "it hangs, or is overloaded, or the network to it is gone",
+            "look at the load of the server, and into its log",
+        ),
+        DownCause::Exited { .. }
+        | DownCause::Signalled { .. }
+        | DownCause::ReadFailed(_)
+        | DownCause::Restarted
+        | DownCause::Unused
+        | DownCause::SessionClosed => return None,
+        DownCause::Internal => Diagnosis::help("this is a defect of callboard: please report it"),
+    })
+}

@@ -1,0 +1,209 @@
+//! What the end of a process, or its failure to start, means.
+
+use std::{io, time::Duration};
+
+use super::{Diagnosis, Exit, clues};
+
+/// What ended a process, given what it said last.
+pub(super) fn ended(exit: Exit, stderr: &[String], starting: bool) -> Option<Diagnosis> {
+    match exit {
+        Exit::Signal(signal) => killed(signal, stderr),
+        Exit::Code(code) => clues::read(stderr).or_else(|| coded(code, starting)),
+    }
+}
+
+fn killed(signal: i32, stderr: &[String]) -> Option<Diagnosis> {
+    Some(match signal {
+        9 => Diagnosis::new(
+            "killed",
+            "somebody killed it: mostly that is the kernel, or a container's limit, for want of \
+             memory",
+            "look for it in the kernel's log (`dmesg`); give it more memory, or less to do",
+        ),
+        4 | 6 | 7 | 8 | 11 => clues::read(stderr).unwrap_or_else(|| {
+            Diagnosis::new(
+                "crashed",
+                "it crashed by a defect in native code",
+                "update it, and the runtime that it runs on; a core dump says where",
+            )
+        }),
+        1 | 2 | 15 => Diagnosis::new(
+            "terminated",
+            "somebody told it to end: an operator, a supervisor, or a wrapper around it",
+            "find out who; the restart policy starts it again",
+        ),
+        _ => return clues::read(stderr),
+    })
+}
+
+/// The codes that shells and Docker give (POSIX, Shell Command Language, 2.8.2).
+fn coded(code: i32, starting: bool) -> Option<Diagnosis> {
+    Some(match code {
+        0 if starting => Diagnosis::new(
+            "ended_at_once",
+            "it did what it had to do and ended, as programs do that are no servers, want a \
+             terminal, or go into the background",
+            "check that the command is that of the server, with what makes it serve on its stdin \
+             and stdout",
+        ),
+        0 => Diagnosis::new(
+            "ended_by_itself",
+            "it thought that it was done",
+            "the restart policy starts it again; RestartPolicy::always counts this as no failure",
+        ),
+        125 => Diagnosis::new(
+            "docker_refused",
+            "Docker itself refused to run the container",
+            "run the same command in a terminal",
+        ),
+        126 => Diagnosis::new(
+            "not_executable",
+            "a program that its start script runs may not be executed",
+            "give it the mode for that (`chmod +x`)",
+        ),
+        127 => Diagnosis::new(
+            "program_missing",
+            "a program that its start script runs is not on the PATH of the child",
+            "install it, or set PATH in the spec's environment",
+        ),
+        137 => return killed(9, &[]),
+        139 => return killed(11, &[]),
+        143 => return killed(15, &[]),
+        _ => return None,
+    })
+}
+
+/// What kept a process from being started.
+pub(super) fn unstarted(error: &io::Error) -> Option<Diagnosis> {
+    const ENOEXEC: i32 = 8;
+    const E2BIG: i32 = 7;
+    const EAGAIN: i32 = 11;
+    const ENOMEM: i32 = 12;
+    const EMFILE: [i32; 2] = [23, 24];
+    Some(match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::PermissionDenied, _) => Diagnosis::new(
+            "not_executable",
+            "the user that runs the host may not execute it, or may not enter the working directory",
+            "give it the mode for that (`chmod +x`); a file system may be mounted `noexec`",
+        ),
+        (io::ErrorKind::NotFound, _) => Diagnosis::new(
+            "interpreter_missing",
+            "the program is there, but not the interpreter that its first line names",
+            "install that interpreter, or put it in front: `Stdio::new(\"python3\").arg(path)`",
+        ),
+        (_, Some(ENOEXEC)) => Diagnosis::new(
+            "exec_format",
+            "it is neither a program of this kind of machine nor a script with `#!` in its first line",
+            "take the build for this machine; give a script its first line, or put its interpreter \
+             in front",
+        ),
+        (_, Some(E2BIG)) => Diagnosis::new(
+            "arguments_too_long",
+            "its arguments and environment are longer than the system takes",
+            "hand what is large over by a file",
+        ),
+        (_, Some(EAGAIN | ENOMEM)) => Diagnosis::new(
+            "system_exhausted",
+            "the system has no process or memory left for it",
+            "raise the limit (`ulimit -u`, the container's pids limit), or run fewer servers",
+        ),
+        (_, Some(code)) if EMFILE.contains(&code) => Diagnosis::new(
+            "descriptors_exhausted",
+            "the host has as many files open as it may",
+            "raise its limit (`ulimit -n`)",
+        ),
+        _ => return None,
+    })
+}
+
+/// What it means that a started process does not answer the handshake.
+pub(super) fn silent(after: Duration, stderr: &[String], command: Option<&str>) -> Diagnosis {
+    let installer = command.and_then(|command| command.rsplit('/').next()).filter(|name| {
+        ["npx", "npm", "pnpm", "bunx", "uvx", "uv", "pipx", "docker", "podman"].contains(name)
+    });
+    if let Some(line) = clues::http_address(stderr) {
+        return Diagnosis::new(
+            "serves_http",
+            format!(
+                "it serves HTTP, and nothing on its stdin and stdout ({})",
+                clues::quoted(line)
+            ),
+            "declare it as StreamableHttp with that URL, or give it the option for stdio",
+        );
+    }
+    if installer.is_some() || clues::is_installing(stderr) {
+        let name = installer.unwrap_or("its package manager");
+        return Diagnosis::new(
+            "still_installing",
+            format!("{name} fetches the package first, and was not done after {after:?}"),
+            "raise `init_timeout`, or run the command once beforehand so that the package is there",
+        );
+    }
+    clues::read(stderr).unwrap_or_else(|| {
+        Diagnosis::new(
+            "silent",
+            "it runs, but does not speak MCP on its stdin and stdout, or takes long to start",
+            "check that the command is that of the server, with what makes it serve on its stdin \
+             and stdout; raise `init_timeout` if it is slow",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(diagnosis: Option<Diagnosis>) -> &'static str {
+        diagnosis.and_then(|one| one.cause).map_or("", |cause| cause.code)
+    }
+
+    #[test]
+    fn ends_of_processes_are_understood() {
+        for (exit, starting, meant) in [
+            (Exit::Signal(9), false, "killed"),
+            (Exit::Signal(11), true, "crashed"),
+            (Exit::Signal(15), false, "terminated"),
+            (Exit::Signal(13), false, ""),
+            (Exit::Code(0), true, "ended_at_once"),
+            (Exit::Code(0), false, "ended_by_itself"),
+            (Exit::Code(1), true, ""),
+            (Exit::Code(127), true, "program_missing"),
+            (Exit::Code(137), false, "killed"),
+        ] {
+            assert_eq!(code(ended(exit, &[], starting)), meant, "{exit:?}");
+        }
+        let heap = ["FATAL ERROR: JavaScript heap out of memory".to_owned()];
+        assert_eq!(code(ended(Exit::Signal(6), &heap, false)), "out_of_memory");
+    }
+
+    #[test]
+    fn what_kept_a_process_from_starting_is_understood() {
+        for (error, meant) in [
+            (13, "not_executable"),
+            (2, "interpreter_missing"),
+            (8, "exec_format"),
+            (24, "descriptors_exhausted"),
+            (11, "system_exhausted"),
+            (7, "arguments_too_long"),
+            (5, ""),
+        ] {
+            assert_eq!(code(unstarted(&io::Error::from_raw_os_error(error))), meant, "{error}");
+        }
+    }
+
+    #[test]
+    fn silence_is_told_apart() {
+        let silent = |stderr: &[&str], command| {
+            let stderr: Vec<String> = stderr.iter().map(|&line| line.to_owned()).collect();
+            code(Some(silent(Duration::from_secs(30), &stderr, command)))
+        };
+        assert_eq!(
+            silent(&["Server running on http://localhost:3000/mcp"], Some("node")),
+            "serves_http"
+        );
+        assert_eq!(silent(&[], Some("/usr/bin/npx")), "still_installing");
+        assert_eq!(silent(&[" Downloading torch (200MB)"], None), "still_installing");
+        assert_eq!(silent(&["X_TOKEN is required"], Some("node")), "variable_missing");
+        assert_eq!(silent(&[], Some("cat")), "silent");
+    }
+}

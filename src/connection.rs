@@ -30,9 +30,12 @@ pub(crate) mod tasks;
 pub(crate) mod terms;
 pub(crate) mod wake;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::SystemTime,
 };
 
 use arc_swap::ArcSwapOption;
@@ -54,6 +57,7 @@ use crate::{
     status::{BreakerState, Phase, Status},
     trace::Tracer,
     transport::stderr::StderrTail,
+    usage::{Book, ServerUsage},
     wire,
 };
 #[cfg(feature = "http")]
@@ -83,6 +87,8 @@ pub(crate) struct Connection {
     /// Fires once nothing of the latest epoch is left.
     gone: ArcSwapOption<CancellationToken>,
     pub(crate) notifications: Feed<Notification>,
+    /// What goes through it.
+    pub(crate) usage: Arc<ServerUsage>,
     /// Who we are to a server behind a URL.
     #[cfg(feature = "http")]
     pub(crate) authority: Option<Arc<Authority>>,
@@ -123,6 +129,9 @@ pub(crate) struct SessionScope {
     pub(crate) layers: Option<CallService>,
     pub(crate) approval: Option<Approval>,
     pub(crate) secrets: Secrets,
+    /// What its calls came to.
+    pub(crate) book: Book,
+    pub(crate) opened: SystemTime,
 }
 
 impl std::fmt::Debug for SessionScope {
@@ -165,6 +174,7 @@ impl Connection {
         options: &CallOptions,
         scope: Arc<SessionScope>,
     ) -> Self {
+        let usage = scope.book.server();
         let spec_breaker = spec.breaker.map(|_| BreakerState::Closed);
         let span = crate::telemetry::connection_span(&scope.span, &spec.name);
         let host = scope.host.as_ref();
@@ -186,6 +196,7 @@ impl Connection {
             status: watch::Sender::new(Status { breaker: spec_breaker, ..Status::idle() }),
             gone: ArcSwapOption::empty(),
             notifications: Feed::default(),
+            usage,
             #[cfg(feature = "http")]
             authority: authority.map(Arc::new),
             stderr: ArcSwapOption::empty(),

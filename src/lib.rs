@@ -41,6 +41,7 @@ mod pattern;
 mod received;
 mod redactor;
 mod report;
+mod snapshot;
 mod status;
 mod toolset;
 mod trace;
@@ -58,6 +59,7 @@ mod session_actor;
 mod supervisor;
 mod telemetry;
 mod transport;
+mod usage;
 mod wire;
 
 pub use approval::{ApprovalRequest, Decision};
@@ -108,6 +110,9 @@ pub use server::Server;
 pub use session::{Session, SessionBuilder};
 #[cfg(feature = "skills")]
 pub use skill::Skill;
+pub use snapshot::{
+    Latency, ServerSnapshot, SessionSnapshot, Snapshot, ToolSnapshot, Traffic, UsageSnapshot,
+};
 #[cfg(feature = "http")]
 pub use spec::{HttpEra, HttpSse, Remote, Sse, Streamable, StreamableHttp};
 pub use spec::{ServerSpec, Stdio, Transport};
@@ -115,3 +120,4 @@ pub use status::{BreakerState, Phase, Status, TransportKind};
 pub use toolset::{SavedTools, ToolSet};
 pub use trace::TraceContext;
 pub use transport::memory::{Memory, MemoryListener, MemoryStream};
+pub use usage::CallTotals;

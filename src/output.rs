@@ -27,6 +27,21 @@ pub enum Content {
     Unknown(Box<RawValue>),
 }
 
+/// Whether `"isError":true` stands here, however it is spaced. Not within a text, where its quotes are
+/// escaped; in a nested object it may.
+fn may_say_error(json: &[u8]) -> bool {
+    const AROUND: (&[u8], &[u8]) = (b"\"is", b"Error\"");
+    // Few texts have this letter, and none of the other words of a result.
+    memchr::memchr_iter(b'E', json).any(|at| {
+        let (before, after) = json.split_at(at);
+        let Some(rest) = after.strip_prefix(AROUND.1).filter(|_| before.ends_with(AROUND.0)) else {
+            return false;
+        };
+        let mut rest = rest.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
+        rest.next() == Some(b':') && rest.next() == Some(b't')
+    })
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head<'a> {
@@ -76,6 +91,21 @@ impl Output {
     #[must_use]
     pub fn is_error(&self) -> bool {
         self.head().is_some_and(|head| head.is_error.is_some_and(|flag| flag.get() == "true"))
+    }
+
+    /// As [`is_error`](Self::is_error), at a price that every call can pay: most results do not say it,
+    /// or say no, and only one that may say yes is read. In a very long one only the ends are looked
+    /// at, for that is where servers say it.
+    pub(crate) fn says_error(&self) -> bool {
+        const LONG: usize = 64 << 10;
+        const END: usize = 4 << 10;
+        let raw = self.raw().as_bytes();
+        let may = if raw.len() <= LONG {
+            may_say_error(raw)
+        } else {
+            may_say_error(&raw[..END]) || may_say_error(&raw[raw.len() - END..])
+        };
+        may && self.is_error()
     }
 
     /// Its text blocks, joined by line ends.

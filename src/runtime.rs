@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 
 use parking_lot::Mutex;
@@ -31,6 +32,7 @@ use crate::{
     session_actor::{Arguments, SessionPort},
     supervisor::SupervisorPort,
     telemetry,
+    usage::{CallTotals, Ledger},
 };
 
 /// The root of a tree of supervised sessions. A cheap handle.
@@ -53,8 +55,17 @@ struct Inner {
     options: CallOptions,
     numbers: AtomicU64,
     /// The sessions that have not ended yet; none is accepted once it is `None`.
-    sessions: Arc<Mutex<Option<HashMap<u64, OpenSession>>>>,
+    sessions: Arc<Mutex<Option<HashMap<u64, Held>>>>,
+    ledger: Arc<Ledger>,
     undertakers: Scope,
+}
+
+/// A session that has not ended yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    open: OpenSession,
+    pub(crate) scope: Arc<SessionScope>,
+    pub(crate) connections: Vec<Arc<Connection>>,
 }
 
 /// What it takes to close a session and to know when it has ended.
@@ -104,6 +115,7 @@ impl Runtime {
             options: builder.options,
             numbers: AtomicU64::new(1),
             sessions: Arc::new(Mutex::new(Some(HashMap::new()))),
+            ledger: Arc::default(),
             undertakers: Scope::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -120,6 +132,19 @@ impl Runtime {
         self.inner.census.report()
     }
 
+    /// The sessions that have not ended, the oldest first.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        let sessions = self.inner.sessions.lock();
+        let mut held: Vec<_> = sessions.iter().flatten().collect();
+        held.sort_by_key(|(number, _)| **number);
+        held.into_iter().map(|(_, held)| held.clone()).collect()
+    }
+
+    /// All calls since the start.
+    pub(crate) fn totals(&self) -> CallTotals {
+        self.inner.ledger.totals()
+    }
+
     /// Closes every session, and returns when nothing of the runtime is left. No session can be
     /// opened after it.
     ///
@@ -131,7 +156,7 @@ impl Runtime {
     pub async fn shutdown(&self) {
         let open = self.inner.sessions.lock().take().unwrap_or_default();
         for session in open.values() {
-            session.port.close();
+            session.open.port.close();
         }
         self.inner.undertakers.token().cancel();
         self.inner.undertakers.ended().await;
@@ -160,6 +185,8 @@ impl Runtime {
             #[cfg(feature = "http")]
             clients: Arc::clone(&self.inner.clients),
             secrets,
+            book: self.inner.ledger.open(number),
+            opened: SystemTime::now(),
         });
         let options = options.over(&self.inner.options);
         let connect =
@@ -201,8 +228,10 @@ impl Runtime {
         scope: &Arc<SessionScope>,
         connections: Vec<Arc<Connection>>,
     ) -> bool {
+        let held =
+            Held { open: open.clone(), scope: Arc::clone(scope), connections: connections.clone() };
         match self.inner.sessions.lock().as_mut() {
-            Some(book) => book.insert(number, open.clone()),
+            Some(book) => book.insert(number, held),
             None => return false,
         };
         self.inner.census.session_opened(number, scope.tasks.tracker().clone());
@@ -230,7 +259,7 @@ struct LastRites {
     scope: Arc<SessionScope>,
     connections: Vec<Arc<Connection>>,
     census: Arc<Census>,
-    sessions: Arc<Mutex<Option<HashMap<u64, OpenSession>>>>,
+    sessions: Arc<Mutex<Option<HashMap<u64, Held>>>>,
 }
 
 impl Drop for LastRites {
@@ -239,9 +268,9 @@ impl Drop for LastRites {
         self.scope.board.clear();
         self.scope.events.close();
         self.census.session_closed(self.number);
-        if let Some(sessions) = self.sessions.lock().as_mut() {
-            sessions.remove(&self.number);
-        }
+        // What it holds is dropped after the lock.
+        let held = self.sessions.lock().as_mut().and_then(|book| book.remove(&self.number));
+        drop(held);
         self.open.ended.cancel();
     }
 }

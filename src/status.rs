@@ -2,6 +2,8 @@
 
 use std::{fmt, time::SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::ServerError;
 
 /// Where the connection of one server stands, as one consistent value.
@@ -51,7 +53,8 @@ impl Status {
 }
 
 /// What carries a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TransportKind {
     /// The pipes of a child process.
@@ -84,7 +87,8 @@ impl fmt::Display for TransportKind {
 }
 
 /// The phase of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
     /// Declared, and not started yet; or stopped because nobody used it. Of a server that is
@@ -137,7 +141,8 @@ impl fmt::Display for Phase {
 }
 
 /// Where a circuit breaker stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum BreakerState {
     /// Calls go through.
@@ -145,6 +150,7 @@ pub enum BreakerState {
     /// Calls fail at once; from this time on, one may try.
     Open {
         /// When that is.
+        #[serde(with = "crate::snapshot::millis")]
         until: SystemTime,
     },
     /// One call tries whether the server works again; the others fail at once.

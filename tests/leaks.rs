@@ -224,6 +224,10 @@ async fn live(world: &World, values: &[String; 6]) -> Told {
     call_all(&mut told, &session).await;
     gather(&mut told, &session, &servers);
     told.show("report", &world.runtime.leak_report());
+    let snapshot = world.runtime.snapshot();
+    assert!(snapshot.sessions[0].servers.iter().any(|one| one.last_error.is_some()));
+    told.show("snapshot", &snapshot);
+    writeln!(told.0, "{}", snapshot.to_json()).unwrap();
     told.show("redactor", &session.redactor());
     if let Some(Notification::Message { params, .. }) = notifications.next().await {
         told.show("notification", &params);

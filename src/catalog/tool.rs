@@ -1,6 +1,10 @@
 //! One tool, as its server described it and as a host calls it.
 
-use std::{borrow::Cow, collections::HashSet, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
@@ -21,6 +25,7 @@ use crate::{
     },
     error::TypedError,
     policy::CallOptions,
+    usage::Usage,
 };
 
 /// A tool of a session. A cheap handle: it names a server, not an incarnation of it.
@@ -34,6 +39,8 @@ struct Inner {
     described: Arc<Description>,
     connection: Arc<Connection>,
     terms: Terms,
+    /// What its calls came to; found when it is called first.
+    usage: OnceLock<Arc<Usage>>,
 }
 
 /// What a server said about one tool, and the names that follow from it.
@@ -56,17 +63,21 @@ impl Tool {
     pub(super) fn new(described: Description, connection: Arc<Connection>) -> Self {
         let options = terms::of_tool(&connection, &described.name);
         let terms = Terms::new(options, &connection);
-        Self { inner: Arc::new(Inner { described: Arc::new(described), connection, terms }) }
+        Self::with(Arc::new(described), connection, terms)
     }
 
     /// The same tool, with other options for the calls of this handle alone. What they leave out
     /// stays as it was.
     #[must_use]
     pub fn with_options(&self, options: &CallOptions) -> Self {
-        let Inner { described, connection, terms } = &*self.inner;
+        let Inner { described, connection, terms, .. } = &*self.inner;
         let terms = Terms::new(options.over(terms.options()), connection);
-        let (described, connection) = (Arc::clone(described), Arc::clone(connection));
-        Self { inner: Arc::new(Inner { described, connection, terms }) }
+        Self::with(Arc::clone(described), Arc::clone(connection), terms)
+    }
+
+    fn with(described: Arc<Description>, connection: Arc<Connection>, terms: Terms) -> Self {
+        let inner = Inner { described, connection, terms, usage: OnceLock::new() };
+        Self { inner: Arc::new(inner) }
     }
 
     /// What holds for the calls of this handle: what was said by the runtime, the session, the
@@ -208,6 +219,11 @@ impl Tool {
             return Vec::new();
         }
         mirror::mirrored(mirrors, &arguments.to_value())
+    }
+
+    /// What its calls came to.
+    pub(crate) fn usage(&self) -> &Arc<Usage> {
+        self.inner.usage.get_or_init(|| self.inner.connection.usage.of_tool(self.name()))
     }
 
     /// What its merged options come to.

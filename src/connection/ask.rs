@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::link::{Link, Loss, Request, Subject, Timing};
 use crate::wire::{self, Answer, RawResult, RpcError};
 
@@ -30,7 +32,8 @@ pub(crate) async fn ask(
     let (admitted, cancellable, waker) = (false, false, None);
     let subject = Subject { method, ..Subject::default() };
     let (frame, splice) = (&mut frame, None);
-    let request = Request { id, frame, splice, subject, timing, admitted, cancellable, waker };
+    let now = Instant::now();
+    let request = Request { id, frame, splice, subject, timing, now, admitted, cancellable, waker };
     let frame = link.send(request).map_err(AskError::Lost)?.await.map_err(AskError::Lost)?;
     match wire::open_answer(frame).map_err(AskError::Malformed)? {
         Answer::Result(result) => Ok(result),

@@ -44,6 +44,7 @@ use crate::{
     queue::Writer,
     secret::Secrets,
     telemetry,
+    usage::Running,
     wire::{self, Meta},
 };
 
@@ -80,6 +81,11 @@ fn with_scratch<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
 #[derive(Debug)]
 #[must_use = "a call is sent when it is awaited"]
 pub struct Call {
+    /// Counted from its first poll on. Before all else here, so that it is dropped before the books are
+    /// closed that it is counted in.
+    running: Option<Running>,
+    /// When the answer came, where that is known and the end of it.
+    came: Option<Instant>,
     stage: Stage,
     idle_timeout: Option<Duration>,
     total_timeout: Option<Duration>,
@@ -124,7 +130,10 @@ enum Stage {
         tool: Tool,
         arguments: Arguments,
     },
-    Refused(Box<CallError>),
+    Refused {
+        error: Box<CallError>,
+        scope: Arc<SessionScope>,
+    },
     Waiting {
         tool: Tool,
         reply: Reply,
@@ -170,7 +179,7 @@ impl Call {
                 let unknown = matches!(*refused, CallError::UnknownTool { .. });
                 let servers = if unknown { Unlisted::servers(id, all) } else { Vec::new() };
                 if servers.is_empty() {
-                    Stage::Refused(refused)
+                    Stage::Refused { error: refused, scope: Arc::clone(scope) }
                 } else {
                     let (scope, id) = (Arc::clone(scope), id.to_owned());
                     let unlisted = Unlisted { scope, id, servers, options: CallOptions::default() };
@@ -182,6 +191,8 @@ impl Call {
 
     fn new(stage: Stage) -> Self {
         Self {
+            running: None,
+            came: None,
             stage,
             idle_timeout: None,
             total_timeout: None,
@@ -211,7 +222,7 @@ impl Call {
         match &mut self.stage {
             Stage::Declared { tool, .. } => *tool = tool.with_options(options),
             Stage::Unlisted { unlisted, .. } => unlisted.options = options.over(&unlisted.options),
-            Stage::Refused(_)
+            Stage::Refused { .. }
             | Stage::Waiting { .. }
             | Stage::Relisted(_)
             | Stage::Continued(_)
@@ -242,6 +253,8 @@ impl Call {
     }
 
     fn begin(&mut self, waker: &Waker) -> Result<(), CallError> {
+        let now = Instant::now();
+        self.count(now);
         match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Declared { tool, arguments } => {
                 let as_terms_say = matches!(self.way, Way::AsTermsSay);
@@ -249,11 +262,11 @@ impl Call {
                     self.guard(tool, arguments);
                     return Ok(());
                 }
-                match self.send(&tool, &arguments, waker) {
+                match self.send(&tool, &arguments, (now, waker)) {
                     Ok((reply, span)) => {
                         let modern = reply.link().era() == Some(Era::Modern);
                         let kept = modern || tool.connection().shows_urls();
-                        let kept = kept.then(|| Kept { arguments, began: Instant::now() });
+                        let kept = kept.then(|| Kept { arguments, began: now });
                         self.stage = Stage::Waiting { tool, reply, span, kept };
                     }
                     // It is only asleep.
@@ -271,13 +284,31 @@ impl Call {
                 self.stage = Stage::Guarded(Guarded::search(*unlisted, arguments, self.ticket()));
                 Ok(())
             }
-            Stage::Refused(error) => Err(*error),
+            Stage::Refused { error, .. } => Err(*error),
             Stage::Waiting { .. }
             | Stage::Relisted(_)
             | Stage::Continued(_)
             | Stage::Guarded(_)
             | Stage::Ended => Ok(()),
         }
+    }
+
+    /// Counts it as begun, unless it is a part of another.
+    fn count(&mut self, now: Instant) {
+        if !matches!(self.way, Way::AsTermsSay) || self.running.is_some() {
+            return;
+        }
+        let usage = match &self.stage {
+            Stage::Declared { tool, .. } => tool.usage(),
+            Stage::Unlisted { unlisted, .. } => unlisted.scope.book.unrouted(),
+            Stage::Refused { scope, .. } => scope.book.unrouted(),
+            Stage::Waiting { .. }
+            | Stage::Relisted(_)
+            | Stage::Continued(_)
+            | Stage::Guarded(_)
+            | Stage::Ended => return,
+        };
+        self.running = Some(Running::begin(usage, now));
     }
 
     /// Leaves the short way.
@@ -307,7 +338,7 @@ impl Call {
         &mut self,
         tool: &Tool,
         arguments: &Arguments,
-        waker: &Waker,
+        (now, waker): (Instant, &Waker),
     ) -> Result<(Reply, Span), CallError> {
         if let Some(found) = arguments.unfit() {
             return Err(CallError::InvalidArguments {
@@ -355,7 +386,7 @@ impl Call {
             let subject = Subject { method: "tools/call", name: Some(tool.name()), mirrored };
             let splice = shared.map(|text| Splice { at, text: Arc::clone(text) });
             let request =
-                Request { id, frame, splice, subject, timing, admitted, cancellable, waker };
+                Request { id, frame, splice, subject, timing, now, admitted, cancellable, waker };
             let error = match link.send(request) {
                 Ok(reply) => {
                     if let Some(more) = &mut self.more {
@@ -392,7 +423,7 @@ impl Call {
         let (tool, span, delivery) = match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Waiting { tool, reply, span, .. } => (tool, span, reply.cancel()),
             Stage::Declared { tool, .. } => (tool, Span::none(), Delivery::NotSent),
-            Stage::Refused(error) => return *error,
+            Stage::Refused { error, .. } => return *error,
             Stage::Relisted(relisted) => (relisted.tool, Span::none(), Delivery::MaybeSent),
             Stage::Continued(continued) => (continued.tool, continued.span, Delivery::MaybeSent),
             Stage::Unlisted { unlisted, .. } => {

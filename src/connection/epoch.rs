@@ -28,6 +28,7 @@ use crate::{
     status::TransportKind,
     telemetry,
     transport::memory::MemoryStream,
+    usage::ServerUsage,
 };
 
 /// How long, at most, a server is asked nothing but `server/discover` while it is silent.
@@ -226,6 +227,11 @@ impl Epoch {
         let post = move |listing| report(Report::Listed { epoch, listing });
         self.spawn(listing::keep_fresh(connection, Arc::clone(&running.link), changed, post));
         Ok(listing)
+    }
+
+    /// Where what a link does is told and counted.
+    fn observed(&self) -> (Span, Arc<ServerUsage>) {
+        (self.span.clone(), Arc::clone(&self.connection.usage))
     }
 
     /// What a link does before anybody learns that it is down.

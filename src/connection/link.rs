@@ -41,6 +41,7 @@ use crate::{
     error::{CallLimit, Delivery, DownCause, DownReason, HttpError},
     policy::Limits,
     transport::Sink,
+    usage::ServerUsage,
     wire::{self, Meta, RequestId},
 };
 
@@ -59,6 +60,8 @@ const UNREAD_ANSWERS: usize = 1024;
 pub(crate) struct Link {
     pub(crate) epoch: u64,
     pub(crate) span: Span,
+    /// What goes over it is counted here.
+    pub(super) usage: Arc<ServerUsage>,
     limits: Limits,
     ids: AtomicU64,
     state: Mutex<State>,
@@ -126,6 +129,7 @@ pub(crate) struct Request<'a> {
     pub(crate) splice: Option<Splice>,
     pub(crate) subject: Subject<'a>,
     pub(crate) timing: Timing,
+    pub(crate) now: Instant,
     /// Whether it takes a permit: calls of the host do, our own requests do not.
     pub(crate) admitted: bool,
     /// Whether the server is told when nobody waits any more; `initialize` must not be cancelled.
@@ -135,7 +139,13 @@ pub(crate) struct Request<'a> {
 }
 
 impl Link {
-    pub(crate) fn new(epoch: u64, span: Span, limits: Limits, way: Way, on_down: OnDown) -> Self {
+    pub(crate) fn new(
+        epoch: u64,
+        (span, usage): (Span, Arc<ServerUsage>),
+        limits: Limits,
+        way: Way,
+        on_down: OnDown,
+    ) -> Self {
         let (sink, post) = match way {
             Way::Stream(sink) => (Some(sink), None),
             Way::Exchanges(post) => (None, Some(post)),
@@ -144,6 +154,7 @@ impl Link {
         Self {
             epoch,
             span,
+            usage,
             limits,
             ids: AtomicU64::new(1),
             state: Mutex::new(state),
@@ -216,7 +227,7 @@ impl Link {
 
     /// Inserts a request and queues its frame, in one step; on a dead or full link it does neither.
     pub(crate) fn send(self: &Arc<Self>, request: Request<'_>) -> Result<Reply, Loss> {
-        let now = Instant::now();
+        let now = request.now;
         let length = request.frame.len() + request.splice.as_ref().map_or(0, Splice::len);
         let weight = request.admitted.then_some(length);
         let mut state = self.state.lock();
@@ -248,6 +259,7 @@ impl Link {
         if alarm_moved {
             self.alarm_moved.notify_one();
         }
+        self.usage.count_sent(length);
         Ok(Reply::new(Arc::clone(self), request.id, exchange))
     }
 
@@ -255,6 +267,7 @@ impl Link {
     pub(crate) fn notify(&self, mut frame: Vec<u8>, method: &str) {
         let state = self.state.lock();
         if state.down.is_none() {
+            self.usage.count_sent(frame.len());
             drop(self.dispatch(state, None, &mut frame, Subject { method, ..Subject::default() }));
         }
     }
@@ -265,6 +278,7 @@ impl Link {
         let state = self.state.lock();
         let queued = self.post.as_ref().map_or(state.outbox.unasked(), |post| post.unasked());
         if state.down.is_none() && queued < UNREAD_ANSWERS {
+            self.usage.count_sent(frame.len());
             return drop(self.dispatch(state, None, &mut frame, Subject::default()));
         }
         drop(state);
@@ -334,15 +348,18 @@ impl Link {
     /// many nobody waited for.
     pub(crate) fn complete(&self, answers: &mut Vec<(RequestId, Vec<u8>)>) -> usize {
         let mut wakers = Vec::with_capacity(answers.len());
-        let mut stray = 0;
+        let (mut stray, mut bytes) = (0, 0);
+        let now = Instant::now();
         let mut state = self.state.lock();
         for (id, frame) in answers.drain(..) {
-            match state.settle(id, Ok(frame)) {
+            bytes += frame.len();
+            match state.settle_at(id, Ok(frame), Some(now)) {
                 Some(waker) => wakers.extend(waker),
                 None => stray += 1,
             }
         }
         drop(state);
+        self.usage.count_received(bytes);
         wakers.into_iter().for_each(Waker::wake);
         stray
     }
@@ -365,7 +382,7 @@ impl Link {
                 self.tell_cancelled(state, id, (delivery, cancellable), reason);
                 delivery
             }
-            Some(Pending { slot: Slot::Settled(outcome), .. }) => delivery_of(&outcome),
+            Some(Pending { slot: Slot::Settled(outcome, _), .. }) => delivery_of(&outcome),
             None => Delivery::MaybeSent,
         }
     }
@@ -394,10 +411,13 @@ impl Link {
     /// Takes a request out of the table that its own exchange has settled. If something else was
     /// first, that counts, unless the exchange knows better: that nothing has left.
     fn conclude(&self, id: RequestId, outcome: Outcome) -> Outcome {
+        if let Ok(frame) = &outcome {
+            self.usage.count_received(frame.len());
+        }
         let unsent = delivery_of(&outcome) == Delivery::NotSent;
         match self.state.lock().take(id) {
-            Some(Pending { slot: Slot::Settled(_), .. }) if unsent => outcome,
-            Some(Pending { slot: Slot::Settled(earlier), .. }) => earlier,
+            Some(Pending { slot: Slot::Settled(..), .. }) if unsent => outcome,
+            Some(Pending { slot: Slot::Settled(earlier, _), .. }) => earlier,
             Some(Pending { slot: Slot::Waiting(_), .. }) | None => outcome,
         }
     }
@@ -472,6 +492,12 @@ impl Link {
         self.write_failed.cancelled().await;
         let error = self.state.lock().write_error.clone();
         error.unwrap_or_else(|| Arc::new(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    /// How many requests of the host are in flight, and their bytes.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let state = self.state.lock();
+        (state.calls, state.bytes)
     }
 
     /// How many requests wait for an answer, or waited when the link went down.

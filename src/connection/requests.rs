@@ -176,6 +176,7 @@ impl Question {
             splice: None,
             subject,
             timing,
+            now: Instant::now(),
             admitted,
             cancellable,
             waker,

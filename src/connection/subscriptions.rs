@@ -350,6 +350,7 @@ async fn begin(connection: &Connection, link: &Arc<Link>, wanted: &Topics) -> Op
         splice: None,
         subject,
         timing,
+        now: Instant::now(),
         admitted,
         cancellable,
         waker,

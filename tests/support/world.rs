@@ -56,12 +56,22 @@ pub(crate) fn run<F: Future<Output = ()>>(test: impl FnOnce(std::sync::Arc<World
         runtime.shutdown().await;
         let report = runtime.leak_report();
         assert!(report.is_empty(), "left after shutdown: {report}");
+        assert_every_call_ended(&runtime).await;
         drop(runtime);
     });
     settle("tasks", || tokio.metrics().num_alive_tasks());
     drop(tokio);
     assert_nothing_is_left(&mark, &before);
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// What was begun has finished, failed or been cancelled, each once; a task that held a call may still
+/// be about to see that.
+async fn assert_every_call_ended(runtime: &Runtime) {
+    let balanced = || runtime.snapshot().calls.running() == 0;
+    eventually(SETTLE, "every call that was begun has ended", balanced).await;
+    let calls = runtime.snapshot().calls;
+    assert_eq!(calls.started, calls.finished + calls.cancelled + calls.failed, "{calls:?}");
 }
 
 /// As [`run`], on an async runtime with one thread, within this time.

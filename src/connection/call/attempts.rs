@@ -124,7 +124,9 @@ impl<'a> Attempts<'a> {
     }
 
     async fn attempt(&self) -> Result<Output, CallError> {
+        let queued = self.connection().usage.queue();
         let entered = guard::enter(self.connection(), self.deadline).await?;
+        drop(queued);
         let outcome = if self.connection().spec.opening == Opening::PerCall {
             self.over_a_link_of_its_own().await
         } else {
@@ -147,6 +149,7 @@ impl<'a> Attempts<'a> {
         loop {
             let waits = when_down == WhenDown::Wait || connection.spec.sleeps();
             if waits {
+                let _queued = connection.usage.queue();
                 wake::link(connection, when_down, self.deadline).await?;
             }
             let outcome = self.send(Way::Live).await;

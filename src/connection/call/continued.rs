@@ -184,7 +184,7 @@ impl Call {
             Stage::Unlisted { unlisted, .. } => {
                 Place::Unlisted(Arc::clone(&unlisted.scope), unlisted.id.clone())
             }
-            Stage::Refused(_)
+            Stage::Refused { .. }
             | Stage::Relisted(_)
             | Stage::Continued(_)
             | Stage::Guarded(_)

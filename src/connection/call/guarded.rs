@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
 };
 
@@ -19,25 +19,40 @@ use crate::{
     layer::{CallFuture, Request, Ticket},
     output::Output,
     policy::CallOptions,
+    usage::Usage,
 };
 
 /// A call on this way.
-pub(super) struct Guarded(CallFuture);
+pub(super) struct Guarded {
+    work: CallFuture,
+    /// The books of the tool that was found, where it had to be looked for.
+    found: Option<Arc<OnceLock<Arc<Usage>>>>,
+}
 
 impl Guarded {
     /// A call of a tool.
     pub(super) fn call(tool: Tool, arguments: Arguments, ticket: Ticket) -> Self {
         let cancelled = Cancelled::new(tool.id(), &ticket);
-        Self(cancelled.or(through_layers(Request::new(tool, arguments, ticket))))
+        let work = cancelled.or(through_layers(Request::new(tool, arguments, ticket)));
+        Self { work, found: None }
     }
 
     /// A call by an id that is in no list yet.
     pub(super) fn search(unlisted: Unlisted, arguments: Arguments, ticket: Ticket) -> Self {
         let cancelled = Cancelled::new(&unlisted.id, &ticket);
-        Self(cancelled.or(Box::pin(async move {
+        let found = Arc::new(OnceLock::new());
+        let place = Arc::clone(&found);
+        let work = cancelled.or(Box::pin(async move {
             let tool = unlisted.find(ticket.began).await?;
+            place.get_or_init(|| Arc::clone(tool.usage()));
             through_layers(Request::new(tool, arguments, ticket)).await
-        })))
+        }));
+        Self { work, found: Some(found) }
+    }
+
+    /// The books of the tool, where it had to be looked for and was found.
+    pub(super) fn found(&self) -> Option<&Arc<Usage>> {
+        self.found.as_ref()?.get()
     }
 }
 
@@ -128,7 +143,7 @@ impl Future for Guarded {
     type Output = Result<Output, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
+        self.work.as_mut().poll(cx)
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
@@ -17,20 +18,35 @@ use super::{
 };
 use crate::{
     catalog::Tool,
-    connection::{link::Link, requests::Kind},
+    connection::{
+        link::{Link, Loss},
+        requests::Kind,
+    },
     error::CallError,
     output::Output,
     telemetry,
+    usage::Ending,
 };
 
 impl Future for Call {
     type Output = Result<Output, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = ready!(self.advance(cx));
+        if let Some(running) = self.running.take() {
+            running.end(Ending::of(&outcome), self.came.take().unwrap_or_else(Instant::now));
+        }
+        Poll::Ready(outcome)
+    }
+}
+
+impl Call {
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<Result<Output, CallError>> {
         if self.is_cancelled(cx) && !matches!(self.stage, Stage::Ended) {
             return Poll::Ready(Err(self.cancel()));
         }
-        if let Stage::Declared { .. } | Stage::Unlisted { .. } | Stage::Refused(_) = self.stage {
+        if let Stage::Declared { .. } | Stage::Unlisted { .. } | Stage::Refused { .. } = self.stage
+        {
             if let Err(error) = self.begin(cx.waker()) {
                 return Poll::Ready(Err(error));
             }
@@ -40,22 +56,9 @@ impl Future for Call {
             }
         }
         match &mut self.stage {
-            Stage::Waiting { tool, reply, span, kept } => {
-                let outcome = ready!(Pin::new(&mut *reply).poll(cx));
-                let outcome = conclude(tool, reply.link(), outcome);
-                let (tool, span) = (tool.clone(), std::mem::replace(span, Span::none()));
-                let (link, kept) = (Arc::clone(reply.link()), kept.take());
-                match outcome {
-                    Ok(concluded) if concluded.kind != Kind::Complete => {
-                        self.go_on(cx, (tool, span), (concluded, kept))
-                    }
-                    outcome => {
-                        let outcome =
-                            outcome.map(|concluded| output(tool.connection(), concluded.result));
-                        telemetry::call_ended(&span, outcome.as_ref());
-                        self.end(cx, (tool, &link), (outcome, kept))
-                    }
-                }
+            Stage::Waiting { reply, .. } => {
+                let outcome = ready!(Pin::new(reply).poll(cx));
+                self.answered(cx, outcome)
             }
             Stage::Relisted(relisted) => {
                 let outcome = ready!(relisted.as_mut().poll(cx));
@@ -67,11 +70,37 @@ impl Future for Call {
                 self.finish(outcome)
             }
             Stage::Guarded(guarded) => {
-                let outcome = ready!(Pin::new(guarded).poll(cx));
+                let outcome = ready!(Pin::new(&mut *guarded).poll(cx));
+                if let (Some(tool), Some(running)) = (guarded.found(), &mut self.running) {
+                    running.is_of(tool);
+                }
                 self.finish(outcome)
             }
-            Stage::Declared { .. } | Stage::Refused(_) | Stage::Unlisted { .. } | Stage::Ended => {
-                Poll::Pending
+            Stage::Declared { .. }
+            | Stage::Refused { .. }
+            | Stage::Unlisted { .. }
+            | Stage::Ended => Poll::Pending,
+        }
+    }
+
+    /// Takes the answer to the request, which may be the end of the call.
+    fn answered(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Result<Vec<u8>, Loss>,
+    ) -> Poll<Result<Output, CallError>> {
+        let stage = std::mem::replace(&mut self.stage, Stage::Ended);
+        let Stage::Waiting { tool, reply, span, kept } = stage else { return Poll::Pending };
+        self.came = Some(reply.came());
+        let link = Arc::clone(reply.link());
+        match conclude(&tool, &link, outcome) {
+            Ok(concluded) if concluded.kind != Kind::Complete => {
+                self.go_on(cx, (tool, span), (concluded, kept))
+            }
+            outcome => {
+                let outcome = outcome.map(|concluded| output(tool.connection(), concluded.result));
+                telemetry::call_ended(&span, outcome.as_ref());
+                self.end(cx, (tool, &link), (outcome, kept))
             }
         }
     }
@@ -96,8 +125,9 @@ impl Call {
         let timing = self.timing(tool.terms().timing);
         if let Some(urls) = Continued::urls_of(&outcome, &tool) {
             let over = self.own_link();
+            self.came = None;
             self.stage = Stage::Continued(Continued::after_urls((tool, over), urls, kept, timing));
-            return Pin::new(self).poll(cx);
+            return self.advance(cx);
         }
         // A link of its own is not kept for a second attempt.
         let first = !self.once && self.own_link().is_none();
@@ -106,8 +136,9 @@ impl Call {
         }
         let (Kept { arguments, began }, total) = (kept, timing.total);
         let again = Again { arguments, began, idle_timeout: self.idle_timeout, total };
+        self.came = None;
         self.stage = Stage::Relisted(again.start(tool, outcome));
-        Pin::new(self).poll(cx)
+        self.advance(cx)
     }
 
     /// Goes on with a call that the server answered by questions, or by a task.
@@ -122,6 +153,7 @@ impl Call {
             return self.finish(Ok(Output::new(concluded.result)));
         }
         let Some(kept) = kept else { return self.finish(Err(about(&tool).never_asked())) };
+        self.came = None;
         let timing = self.timing(tool.terms().timing);
         let again = more.map(|more| (more.progress.clone(), more.detached)).unwrap_or_default();
         let mut continued = Continued::question(&tool, &kept, self.own_link());
@@ -132,7 +164,7 @@ impl Call {
             concluded,
             (timing, kept.began),
         ));
-        Pin::new(self).poll(cx)
+        self.advance(cx)
     }
 
     /// The link of its own, if it has one.

@@ -86,7 +86,7 @@ impl Epoch {
         let process = self.adopt(child, spec)?;
         let limits = self.connection.spec.limits;
         let way = Way::Stream(stdin.clone());
-        let link = Link::new(self.number, self.span.clone(), limits, way, self.on_down());
+        let link = Link::new(self.number, self.observed(), limits, way, self.on_down());
         let link = Arc::new(link);
         let tail = Arc::new(StderrTail::new(scope.secrets.redactor.clone()));
         self.connection.set_stderr(Arc::clone(&tail));

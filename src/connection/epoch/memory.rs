@@ -25,7 +25,7 @@ impl Epoch {
         let limits = self.connection.spec.limits;
         let sink = stream.sink();
         let way = Way::Stream(Arc::clone(&sink));
-        let link = Link::new(self.number, self.span.clone(), limits, way, self.on_down());
+        let link = Link::new(self.number, self.observed(), limits, way, self.on_down());
         let link = Arc::new(link);
         let tools_changed = Arc::new(Notify::new());
         let (connection, changed) = (Arc::clone(&self.connection), Arc::clone(&tools_changed));

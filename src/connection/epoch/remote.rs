@@ -145,7 +145,7 @@ impl Epoch {
         let remote = Arc::new(Remote::new(&self.connection, self.span.clone(), far, changed));
         let way = Way::Exchanges(Arc::clone(&remote) as _);
         let limits = self.connection.spec.limits;
-        let link = Link::new(self.number, self.span.clone(), limits, way, self.on_down());
+        let link = Link::new(self.number, self.observed(), limits, way, self.on_down());
         let link = Arc::new(link);
         remote.attach(&link);
         self.spawn(Arc::clone(&link).clock());

@@ -8,6 +8,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use tokio::time::Instant;
+
 use super::{Exchange, Link, Loss, Outcome, Slot};
 use crate::{
     error::{Delivery, DownCause, DownReason},
@@ -22,18 +24,25 @@ pub(crate) struct Reply {
     link: Arc<Link>,
     id: RequestId,
     taken: bool,
+    /// When its answer came, once it is taken.
+    came: Option<Instant>,
     /// What has to be driven for the answer to come, where that is not done elsewhere.
     exchange: Option<Exchange>,
 }
 
 impl Reply {
     pub(super) fn new(link: Arc<Link>, id: RequestId, exchange: Option<Exchange>) -> Self {
-        Self { link, id, taken: false, exchange }
+        Self { link, id, taken: false, came: None, exchange }
     }
 
     /// Whether nothing happens until it is polled.
     pub(crate) fn is_driven(&self) -> bool {
         self.exchange.is_some()
+    }
+
+    /// When the answer that was taken came; now, where nobody looked.
+    pub(crate) fn came(&self) -> Instant {
+        self.came.unwrap_or_else(Instant::now)
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {
@@ -63,8 +72,8 @@ impl Future for Reply {
         let mut waker = None;
         loop {
             match self.look(cx, &mut waker) {
-                Look::Settled(outcome) => {
-                    self.taken = true;
+                Look::Settled(outcome, came) => {
+                    (self.taken, self.came) = (true, came);
                     return Poll::Ready(outcome);
                 }
                 Look::Waits => return Poll::Pending,
@@ -77,7 +86,7 @@ impl Future for Reply {
 
 /// What a look at the table found.
 enum Look {
-    Settled(Outcome),
+    Settled(Outcome, Option<Instant>),
     Waits,
     NeedsWaker,
 }
@@ -90,7 +99,8 @@ impl Reply {
         let Entry::Occupied(mut entry) = state.pending.entry(self.id) else {
             // Nobody but this takes it out of the table.
             let reason = Arc::new(DownReason::new(DownCause::Internal));
-            return Look::Settled(Err(Loss::Down { reason, delivery: Delivery::MaybeSent }));
+            let loss = Loss::Down { reason, delivery: Delivery::MaybeSent };
+            return Look::Settled(Err(loss), None);
         };
         if let Slot::Waiting(waker) = &mut entry.get_mut().slot {
             if waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -106,7 +116,7 @@ impl Reply {
         let pending = entry.remove();
         state.own -= usize::from(pending.own);
         match pending.slot {
-            Slot::Settled(outcome) => Look::Settled(outcome),
+            Slot::Settled(outcome, came) => Look::Settled(outcome, came),
             Slot::Waiting(_) => Look::NeedsWaker,
         }
     }

@@ -57,7 +57,8 @@ pub(super) struct Pending {
 /// no atomics of its own, and whether it is settled is decided under the same lock as all else.
 pub(super) enum Slot {
     Waiting(Option<Waker>),
-    Settled(Outcome),
+    /// And when, where that was looked up.
+    Settled(Outcome, Option<Instant>),
 }
 
 pub(super) fn delivery_of(outcome: &Outcome) -> Delivery {
@@ -111,10 +112,19 @@ impl State {
 
     /// Gives a request that waits its outcome, and back whom to wake.
     pub(super) fn settle(&mut self, id: RequestId, outcome: Outcome) -> Option<Option<Waker>> {
+        self.settle_at(id, outcome, None)
+    }
+
+    pub(super) fn settle_at(
+        &mut self,
+        id: RequestId,
+        outcome: Outcome,
+        at: Option<Instant>,
+    ) -> Option<Option<Waker>> {
         let pending = self.pending.get_mut(&id)?;
         let Slot::Waiting(waker) = &mut pending.slot else { return None };
         let waker = waker.take();
-        pending.slot = Slot::Settled(outcome);
+        pending.slot = Slot::Settled(outcome, at);
         pending.deadline = None;
         let weight = pending.weight.take();
         self.release(weight);

@@ -10,6 +10,7 @@ pub(crate) mod events;
 pub(crate) mod failure;
 pub(crate) mod mirror;
 mod pool;
+mod sending;
 mod socket;
 mod target;
 mod tasks;

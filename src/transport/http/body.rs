@@ -4,6 +4,10 @@ use std::{
     convert::Infallible,
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
@@ -14,7 +18,18 @@ use hyper::body::Incoming;
 use super::{decode::Decoded, pool::Lease};
 
 /// The body of a request: a message, or nothing.
-pub(crate) struct Message(pub(crate) Bytes);
+#[derive(Default)]
+pub(crate) struct Message {
+    whole: Bytes,
+    /// Set once a connection has looked at it.
+    pub(super) taken: Option<Arc<AtomicBool>>,
+}
+
+impl Message {
+    pub(crate) fn new(whole: Bytes) -> Self {
+        Self { whole, taken: None }
+    }
+}
 
 impl http_body::Body for Message {
     type Data = Bytes;
@@ -24,16 +39,19 @@ impl http_body::Body for Message {
         mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let whole = std::mem::take(&mut self.0);
+        let whole = std::mem::take(&mut self.whole);
         Poll::Ready((!whole.is_empty()).then(|| Ok(Frame::data(whole))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
+        if let Some(taken) = &self.taken {
+            taken.store(true, Ordering::Release);
+        }
+        self.whole.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.len() as u64)
+        SizeHint::with_exact(self.whole.len() as u64)
     }
 }
 

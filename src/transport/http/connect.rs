@@ -18,12 +18,13 @@ use tokio::{
     sync::oneshot,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_service::Service as _;
 
 use super::{
     body::Message,
     failure::is_tls,
+    sending::Ended,
     socket::{Socket, Written},
     target::{Target, host},
     tasks::Tasks,
@@ -45,15 +46,21 @@ pub(crate) fn fault(error: impl Error + Send + Sync + 'static) -> Fault {
 /// What takes the requests of one connection.
 pub(crate) enum Sender {
     Http1(Exclusive),
-    Http2(http2::SendRequest<Message>),
+    Http2(Multiplexed),
 }
 
 /// A connection that takes one request at a time.
 pub(crate) struct Exclusive {
     pub(crate) sender: http1::SendRequest<Message>,
     pub(crate) written: Written,
-    /// What it ended by.
-    pub(crate) ended: oneshot::Receiver<hyper::Error>,
+    pub(crate) ended: Ended,
+}
+
+/// A connection that takes as many requests at a time as the server allows.
+pub(crate) struct Multiplexed {
+    pub(crate) sender: http2::SendRequest<Message>,
+    /// Cancelled once it takes nothing any more.
+    pub(crate) ended: CancellationToken,
 }
 
 /// Connects to one origin.
@@ -137,15 +144,17 @@ impl Connector {
             .handshake(TokioIo::new(io))
             .await;
         let (sender, connection) = shaken.map_err(|error| self.failed(error))?;
-        drop(self.drive(connection));
-        Ok(Sender::Http2(sender))
+        let ended = CancellationToken::new();
+        let over = ended.clone().drop_guard();
+        drop(self.drive(async move {
+            let _over = over;
+            connection.await
+        }));
+        Ok(Sender::Http2(Multiplexed { sender, ended }))
     }
 
     /// Has a task drive a connection, and tell what it ended by.
-    fn drive(
-        &self,
-        connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
-    ) -> oneshot::Receiver<hyper::Error> {
+    fn drive(&self, connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -> Ended {
         let (tell, ended) = oneshot::channel();
         let driven = self.open.track_future(async move {
             if let Err(error) = connection.await {
@@ -154,7 +163,7 @@ impl Connector {
             }
         });
         drop(self.tasks.spawn(driven));
-        ended
+        Ended::new(ended)
     }
 
     fn failed(&self, error: impl Error + Send + Sync + 'static) -> HttpError {

@@ -9,7 +9,7 @@ use std::{
 use http::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use rustls::AlertDescription;
 
-use super::pool::Unanswered;
+use super::sending::Unanswered;
 use crate::{
     error::{Delivery, HttpError},
     redactor::Redactor,
@@ -45,11 +45,11 @@ impl Failure {
     /// What a connection said about a request that got no answer.
     pub(crate) fn of_exchange(origin: &str, Unanswered { error, written }: Unanswered) -> Self {
         let origin = origin.to_owned();
-        let tls = tls_error(&error);
+        let tls = tls_error(&*error);
         let sent = written && !tls.is_some_and(is_refusal);
         let (delivery, tls) =
             (if sent { Delivery::MaybeSent } else { Delivery::NotSent }, tls.is_some());
-        let source = Arc::new(error);
+        let source = error;
         let error = if tls {
             HttpError::Tls { origin, source }
         } else {

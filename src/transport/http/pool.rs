@@ -8,17 +8,14 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header::HOST};
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http2},
-};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
     body::{Message, Pooled},
-    connect::{Connector, Exclusive, Sender},
+    connect::{Connector, Exclusive, Multiplexed, Sender},
     failure::Failure,
+    sending::{SETTLING, Unanswered},
     target::Target,
     tasks::Tasks,
 };
@@ -26,9 +23,6 @@ use crate::error::{Delivery, HttpError};
 
 /// How many idle connections are kept.
 const IDLE: usize = 256;
-
-/// How long a connection may take to be done with an exchange whose answer has been read.
-const SETTLING: Duration = Duration::from_millis(100);
 
 /// How often a request is sent again that has not left: once, but for a connection that was shared.
 const RESENDS: u32 = 3;
@@ -61,7 +55,7 @@ struct Idle {
 }
 
 struct Shared {
-    sender: http2::SendRequest<Message>,
+    connection: Multiplexed,
     used: Mutex<Instant>,
 }
 
@@ -180,11 +174,11 @@ impl Pool {
                 state.http1 = true;
                 Way::Alone(exclusive, Arc::clone(self))
             }
-            Sender::Http2(sender) => match state.shared() {
+            Sender::Http2(connection) => match state.shared() {
                 Some(lease) => return lease,
                 None => {
                     let used = Mutex::new(Instant::now());
-                    let shared = Arc::new(Shared { sender, used });
+                    let shared = Arc::new(Shared { connection, used });
                     if !state.closed {
                         state.shared = Some(Arc::clone(&shared));
                     }
@@ -255,7 +249,7 @@ async fn expire(pool: Weak<Pool>) {
 
 impl State {
     fn shared(&mut self) -> Option<Lease> {
-        let shared = self.shared.take_if(|shared| shared.sender.is_closed());
+        let shared = self.shared.take_if(|shared| shared.connection.sender.is_closed());
         drop(shared);
         let shared = Arc::clone(self.shared.as_ref()?);
         Some(Lease { way: Way::Shared(Share(shared)), reused: true })
@@ -264,7 +258,7 @@ impl State {
 
 impl Asked {
     fn request(self, uri: Uri) -> Request<Message> {
-        let mut request = Request::new(Message(self.body));
+        let mut request = Request::new(Message::new(self.body));
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;
         *request.headers_mut() = self.headers;
@@ -272,42 +266,9 @@ impl Asked {
     }
 }
 
-impl Exclusive {
-    async fn send(&mut self, request: Request<Message>) -> Result<Response<Incoming>, Unanswered> {
-        let before = self.written.count();
-        let mut unanswered = match self.sender.try_send_request(request).await {
-            Ok(response) => return Ok(response),
-            Err(error) => Unanswered::from(error),
-        };
-        if !unanswered.written || self.written.count() == before {
-            // Only what is over writes nothing any more.
-            let ended = tokio::time::timeout(SETTLING, &mut self.ended).await;
-            unanswered.written &= ended.is_err() || self.written.count() != before;
-            if let Ok(Ok(cause)) = ended {
-                // What was wrong with it says more than that it is no more.
-                unanswered.error = cause;
-            }
-        }
-        Err(unanswered)
-    }
-}
-
 impl Drop for Share {
     fn drop(&mut self) {
         *self.0.used.lock() = Instant::now();
-    }
-}
-
-/// Why a request got no answer, and whether anything of it has left.
-pub(crate) struct Unanswered {
-    pub(crate) error: hyper::Error,
-    pub(crate) written: bool,
-}
-
-impl From<TrySendError<Request<Message>>> for Unanswered {
-    fn from(mut error: TrySendError<Request<Message>>) -> Self {
-        let written = error.take_message().is_none();
-        Self { error: error.into_error(), written }
     }
 }
 
@@ -322,7 +283,7 @@ impl Lease {
                 let mut request = asked.request(target.absolute.clone());
                 // There, it is part of where the request goes.
                 request.headers_mut().remove(HOST);
-                Ok(shared.0.sender.clone().try_send_request(request).await?)
+                shared.0.connection.send(request).await
             }
         };
         Ok(sent?.map(|body| Pooled::new(body, self)))

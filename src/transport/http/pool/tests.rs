@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response};
 use http_body::Body as _;
-use hyper::{server::conn::http2, service::service_fn};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use reqwest::Url;
 use tokio::{
@@ -319,7 +319,7 @@ async fn http2_server() -> (Server, String) {
                 assert_eq!(request.headers().get("host"), None);
                 assert_eq!(request.uri().path(), "/mcp");
                 assert_eq!(request.uri().scheme_str(), Some("https"));
-                Ok::<_, std::convert::Infallible>(Response::new(Message("ok".into())))
+                Ok::<_, std::convert::Infallible>(Response::new(Message::new("ok".into())))
             });
             let serving = http2::Builder::new(TokioExecutor::new());
             drop(serving.serve_connection(TokioIo::new(secure), answer).await);
@@ -368,4 +368,24 @@ async fn of_many_first_requests_each_fails_on_its_own() {
     // One goes ahead, all others follow at once.
     assert!(began.elapsed() < limit * 10, "{:?}", began.elapsed());
     drop(listener);
+}
+
+/// Whatever a connection ends by, and however far a request on its way to it has come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_ends_as_a_request_comes_keeps_nobody_waiting() {
+    let server = server(async |mut socket: BufReader<TcpStream>| {
+        while request(&mut socket).await.is_some() && socket.write_all(ANSWER).await.is_ok() {}
+    })
+    .await;
+    let caller = Caller::new(&server.url, |http| http);
+    for round in 0..10_000_u32 {
+        caller.call().await;
+        let pool = Arc::clone(caller.pool());
+        let cut = tokio::spawn(async move {
+            (0..round % 200).for_each(|_| std::hint::spin_loop());
+            pool.tasks.abort_these();
+        });
+        drop(caller.ask().await);
+        cut.await.unwrap();
+    }
 }

@@ -8,7 +8,10 @@ use std::{
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
 use super::{
     Ask, Connection, Mailbox,
@@ -304,7 +307,8 @@ impl ActorState {
         let report: Reporter = Arc::new(move |report| tell(&actor, Message::Report(report)));
         let gone = CancellationToken::new();
         connection.gone.store(Some(Arc::new(gone.clone())));
-        let epoch = Epoch { connection, number, era: self.era, stop, span: span.clone(), report };
+        let (era, tasks) = (self.era, TaskTracker::new());
+        let epoch = Epoch { connection, number, era, stop, span: span.clone(), report, tasks };
         self.connection.scope.tasks.spawn(&span, async move {
             let _gone = gone.drop_guard();
             epoch.run().await;

@@ -8,7 +8,7 @@ mod remote;
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Span;
 
 use self::child::Child;
@@ -68,6 +68,8 @@ pub(crate) struct Epoch {
     pub(crate) stop: CancellationToken,
     pub(crate) span: Span,
     pub(crate) report: Reporter,
+    /// What runs for it; each ends with the link, or with what carries that.
+    pub(crate) tasks: TaskTracker,
 }
 
 /// A link and what carries it.
@@ -162,6 +164,9 @@ impl Epoch {
         if let Some(running) = running {
             self.tear_down(running).await;
         }
+        // They hold what carried it: its pipes, its streams.
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Reports the open link, and waits until it is down or is to end.
@@ -250,6 +255,6 @@ impl Epoch {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.connection.scope.tasks.spawn(&self.span, task);
+        self.connection.scope.tasks.spawn(&self.span, self.tasks.track_future(task));
     }
 }

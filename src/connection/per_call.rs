@@ -7,7 +7,10 @@ use std::sync::{
 
 use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::Instant};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
 use super::{
     Connection,
@@ -116,6 +119,14 @@ fn spawn(
     });
     let connection = Arc::clone(connection);
     let tasks = connection.scope.tasks.clone();
-    let epoch = Epoch { connection, number, era, stop, span: span.clone(), report };
+    let epoch = Epoch {
+        connection,
+        number,
+        era,
+        stop,
+        span: span.clone(),
+        report,
+        tasks: TaskTracker::new(),
+    };
     tasks.spawn(&span, epoch.run());
 }

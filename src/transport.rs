@@ -13,6 +13,10 @@ pub(crate) mod stdio;
 use std::{
     borrow::Cow,
     io::{self, IoSlice},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -29,6 +33,20 @@ pub(crate) trait Sink: Send + Sync + 'static {
 
     /// Becomes ready when writing makes sense again.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
+
+/// Whether anything of a message may have left. All clones are of the same message.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Departure(Arc<AtomicBool>);
+
+impl Departure {
+    pub(crate) fn note(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_noted(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// Who gets the frames that come in.

@@ -5,6 +5,8 @@
 mod capture;
 #[path = "support/http_server.rs"]
 mod http_server;
+#[path = "support/relay.rs"]
+mod relay;
 #[path = "support/remote.rs"]
 mod remote;
 #[path = "support/tls.rs"]
@@ -14,8 +16,9 @@ mod world;
 
 use std::{sync::Arc, time::Duration};
 
-use callboard::{ConnectError, HttpError, ServerError, Session, Status, StreamableHttp};
+use callboard::{ConnectError, Delivery, HttpError, ServerError, Session, Status, StreamableHttp};
 use http_server::{Dialect, HttpServer};
+use relay::Relay;
 use remote::{LONG, ended, hold, is_unharmed, open, quick, ready_after};
 use tls::{Authority, server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -199,5 +202,35 @@ fn a_server_that_does_not_speak_tls_is_told_from_one_that_is_not_there() {
         let http = StreamableHttp::new(url).connect_timeout(Duration::from_millis(300));
         let (_session, cause) = refused(&world, http).await;
         assert!(matches!(*cause, HttpError::Connect { .. }), "{cause:?}");
+    });
+}
+
+/// What ends while its connection is only being opened has not been sent, whatever ends it.
+#[test]
+fn a_call_that_waits_for_a_connection_has_not_been_sent() {
+    world::run(async |world| {
+        let authority = Authority::new("ours");
+        let server = server(Dialect::Modern, &authority.sign(HERE), None);
+        let relay = Relay::to(server.port()).await;
+        let http = StreamableHttp::new(relay.url("/mcp").replace("http://", "https://"))
+            .root_certificate(authority.pem)
+            .keep_alive(Duration::ZERO);
+        let session = open(&world, quick("a", http)).await;
+        session.call("a.echo", ()).await.unwrap();
+        relay.hold();
+        let limit = Duration::from_millis(200);
+        let late = session.call("a.echo", ()).total_timeout(limit).await.unwrap_err();
+        assert_eq!((late.kind(), late.delivery()), ("timed_out", Delivery::NotSent), "{late}");
+        let mut lost = session.call("a.echo", ()).into_future();
+        assert!(tokio::time::timeout(limit, &mut lost).await.is_err(), "it waits");
+        let handle = session.server("a").unwrap();
+        handle.restart();
+        let lost = ended(lost).await.unwrap_err();
+        assert_eq!((lost.kind(), lost.delivery()), ("transport_down", Delivery::NotSent), "{lost}");
+        relay.release();
+        await_status(&handle, LONG, ready_after(1)).await;
+        session.call("a.echo", ()).await.unwrap();
+        session.close().await;
+        relay.end().await;
     });
 }

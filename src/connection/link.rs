@@ -113,6 +113,20 @@ pub(crate) enum Loss {
     TooManyBytes,
 }
 
+impl Loss {
+    /// With the delivery of a request that is known not to have left.
+    fn corrected(mut self, at_home: bool) -> Self {
+        if let Self::Down { delivery, .. }
+        | Self::Http { delivery, .. }
+        | Self::TimedOut { delivery, .. } = &mut self
+            && at_home
+        {
+            *delivery = Delivery::NotSent;
+        }
+        self
+    }
+}
+
 /// The limits of one request; `None` is no limit.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Timing {
@@ -374,11 +388,11 @@ impl Link {
 
     /// Gives a request up; exactly one of its answer, its deadline, the link's end and this settles
     /// it, and only the one that does may tell the server.
-    fn abandon(&self, id: RequestId, reason: &'static str) -> Delivery {
+    fn abandon(&self, id: RequestId, at_home: bool, reason: &'static str) -> Delivery {
         let mut state = self.state.lock();
         match state.take(id) {
             Some(Pending { slot: Slot::Waiting(_), cancellable, .. }) => {
-                let delivery = state.withdraw(id);
+                let delivery = if at_home { Delivery::NotSent } else { state.withdraw(id) };
                 self.tell_cancelled(state, id, (delivery, cancellable), reason);
                 delivery
             }

@@ -19,7 +19,8 @@ use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 
-pub(super) use stream::open_sse;
+use self::exchange::Asking;
+pub(super) use self::stream::open_sse;
 
 use super::{
     Connection,
@@ -32,7 +33,7 @@ use crate::{
     scope::Scope,
     status::TransportKind,
     transport::{
-        Frames as _,
+        Departure, Frames as _,
         http::{
             endpoint::{Endpoint, SESSION_ID},
             failure::{Cause, Failure},
@@ -207,7 +208,9 @@ impl Post for Remote {
         let opening = letter.subject.method == "initialize";
         let Letter { request, frame, .. } = letter;
         if let Some(id) = request {
-            return Some(Box::pin(self.exchange(link, (id, opening), frame, headers)));
+            let departure = Departure::default();
+            let asking = Asking { id, opening, departure: departure.clone() };
+            return Some(Exchange::new(departure, self.exchange(link, asking, frame, headers)));
         }
         let delivery = Arc::clone(&self).deliver(link, frame, headers);
         self.spawn(self.letters.track_future(delivery));

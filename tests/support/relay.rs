@@ -1,6 +1,7 @@
 //! What stands between a client and a server: a forwarder of bytes whose connections can be cut, and
 //! that can lead to another server from one moment to the next, as a load balancer does.
 
+#![allow(dead_code, reason = "each test uses its own part of it")]
 #![allow(missing_docs, reason = "a test's harness")]
 
 use std::{

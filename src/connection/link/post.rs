@@ -1,9 +1,14 @@
 //! The way out of a link whose messages are exchanges of their own.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use super::Outcome;
-use crate::wire::RequestId;
+use crate::{transport::Departure, wire::RequestId};
 
 /// Where messages go one by one, each as an exchange of its own.
 pub(crate) trait Post: Send + Sync + 'static {
@@ -22,7 +27,29 @@ pub(crate) trait Post: Send + Sync + 'static {
 }
 
 /// A request on its way, and its outcome; none if that comes, or came, another way.
-pub(crate) type Exchange = Pin<Box<dyn Future<Output = Option<Outcome>> + Send>>;
+pub(crate) struct Exchange {
+    course: Pin<Box<dyn Future<Output = Option<Outcome>> + Send>>,
+    departure: Departure,
+}
+
+impl Exchange {
+    /// An exchange that notes its departure before anything of the request leaves.
+    pub(crate) fn new(
+        departure: Departure,
+        course: impl Future<Output = Option<Outcome>> + Send + 'static,
+    ) -> Self {
+        Self { course: Box::pin(course), departure }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+        self.course.as_mut().poll(cx)
+    }
+
+    /// Whether nothing of the request has left. It stays so if this is not polled any more.
+    pub(super) fn is_at_home(&self) -> bool {
+        !self.departure.is_noted()
+    }
+}
 
 /// A message, with what stands in it that may be told outside, too.
 #[derive(Debug)]

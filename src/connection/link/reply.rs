@@ -51,8 +51,17 @@ impl Reply {
 
     /// Gives the request up now.
     pub(crate) fn cancel(mut self) -> Delivery {
+        self.give_up()
+    }
+
+    fn give_up(&mut self) -> Delivery {
         self.taken = true;
-        self.link.abandon(self.id, "cancelled by the host")
+        self.link.abandon(self.id, self.is_at_home(), "cancelled by the host")
+    }
+
+    /// Whether nothing of the request has left, as only its exchange knows.
+    fn is_at_home(&self) -> bool {
+        self.exchange.as_ref().is_some_and(Exchange::is_at_home)
     }
 }
 
@@ -61,7 +70,7 @@ impl Future for Reply {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         if let Some(exchange) = &mut self.exchange
-            && let Poll::Ready(outcome) = exchange.as_mut().poll(cx)
+            && let Poll::Ready(outcome) = exchange.poll(cx)
         {
             self.exchange = None;
             if let Some(outcome) = outcome {
@@ -74,7 +83,8 @@ impl Future for Reply {
             match self.look(cx, &mut waker) {
                 Look::Settled(outcome, came) => {
                     (self.taken, self.came) = (true, came);
-                    return Poll::Ready(outcome);
+                    let at_home = self.is_at_home();
+                    return Poll::Ready(outcome.map_err(|loss| loss.corrected(at_home)));
                 }
                 Look::Waits => return Poll::Pending,
                 // Cloned out here, for a waker is foreign code, and the lock is not for that.
@@ -131,7 +141,7 @@ impl std::fmt::Debug for Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if !self.taken {
-            self.link.abandon(self.id, "cancelled by the host");
+            self.give_up();
         }
     }
 }

@@ -15,10 +15,13 @@ use crate::{
     },
     error::{Delivery, HttpError},
     status::TransportKind,
-    transport::http::{
-        endpoint::{Content, SESSION_ID},
-        events::{Cursor, EventStream},
-        failure::{Cause, Failure},
+    transport::{
+        Departure,
+        http::{
+            endpoint::{Content, SESSION_ID},
+            events::{Cursor, EventStream},
+            failure::{Cause, Failure},
+        },
     },
     wire::{self, Incoming, RequestId},
 };
@@ -30,20 +33,28 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How long a message that nobody waits for may take.
 const DELIVERY: Duration = Duration::from_secs(30);
 
+/// A request about to be sent.
+pub(super) struct Asking {
+    pub(super) id: RequestId,
+    /// Whether its answer opens the HTTP session.
+    pub(super) opening: bool,
+    pub(super) departure: Departure,
+}
+
 impl Remote {
     /// Sends a request, and brings its answer home.
     pub(super) async fn exchange(
         self: Arc<Self>,
         link: Arc<Link>,
-        (id, opening): (RequestId, bool),
+        asking: Asking,
         frame: Vec<u8>,
         headers: HeaderMap,
     ) -> Option<Outcome> {
-        match self.ask(&link, (id, opening), frame, headers).await {
+        match self.ask(&link, &asking, frame, headers).await {
             Ok(answer) => answer.map(Ok),
             Err(failure) => {
                 if let Cause::SessionLost = failure.cause {
-                    link.refused(id);
+                    link.refused(asking.id);
                 }
                 self.weigh(&link, &failure);
                 let Failure { cause, delivery } = failure;
@@ -61,18 +72,18 @@ impl Remote {
     async fn ask(
         self: &Arc<Self>,
         link: &Arc<Link>,
-        (id, opening): (RequestId, bool),
+        asking: &Asking,
         frame: Vec<u8>,
         headers: HeaderMap,
     ) -> Result<Option<Vec<u8>>, Failure> {
-        let session = headers.contains_key(SESSION_ID);
-        let answered = self.endpoint.post(frame, headers).await?;
+        let (id, session) = (asking.id, headers.contains_key(SESSION_ID));
+        let answered = self.endpoint.post(frame, headers, &asking.departure).await?;
         self.active.store(true, Ordering::Relaxed);
         if self.kind == TransportKind::HttpSse {
             let Content::Refused { status, body } = answered.content else { return Ok(None) };
             return Err(self.refusal(status, &answered.headers, &body));
         }
-        if opening {
+        if asking.opening {
             self.learn_session(&answered.headers);
         }
         let message = match answered.content {
@@ -178,7 +189,8 @@ impl Remote {
         headers: HeaderMap,
     ) {
         let session = headers.contains_key(SESSION_ID);
-        let posting = self.endpoint.post(frame, headers);
+        let departure = Departure::default();
+        let posting = self.endpoint.post(frame, headers, &departure);
         let posted = tokio::select! {
             posted = tokio::time::timeout(DELIVERY, posting) => posted,
             _ = link.down() => return,

@@ -24,6 +24,7 @@ use crate::{
     error::{AuthError, Delivery, HttpError},
     redactor::Redactor,
     spec::{Http, origin},
+    transport::Departure,
 };
 
 pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -146,9 +147,15 @@ impl Endpoint {
     }
 
     /// Posts a message, with the headers that are its own.
-    pub(crate) async fn post(&self, message: Vec<u8>, own: HeaderMap) -> Result<Answered, Failure> {
-        let response =
-            self.send(Method::POST, (&self.message_headers, own), message.into()).await?;
+    /// Its departure is noted before anything of it leaves.
+    pub(crate) async fn post(
+        &self,
+        message: Vec<u8>,
+        own: HeaderMap,
+        departure: &Departure,
+    ) -> Result<Answered, Failure> {
+        let letter = (Bytes::from(message), departure);
+        let response = self.send(Method::POST, (&self.message_headers, own), letter).await?;
         self.answered(response).await
     }
 
@@ -162,13 +169,16 @@ impl Endpoint {
         if let Some(id) = &cursor.last_event_id {
             own.insert(LAST_EVENT_ID, id.clone());
         }
-        let response = self.send(Method::GET, (&self.headers, own), Bytes::new()).await?;
+        let nothing = (Bytes::new(), &Departure::default());
+        let response = self.send(Method::GET, (&self.headers, own), nothing).await?;
         self.answered(response).await
     }
 
     /// Tells the server that the HTTP session is over. It may not care (status 405), or be gone.
     pub(crate) async fn farewell(&self, own: HeaderMap) {
-        let deletion = self.send(Method::DELETE, (&self.headers, own), Bytes::new());
+        let departure = Departure::default();
+        let nothing = (Bytes::new(), &departure);
+        let deletion = self.send(Method::DELETE, (&self.headers, own), nothing);
         drop(tokio::time::timeout(FAREWELL, deletion).await);
     }
 
@@ -178,17 +188,18 @@ impl Endpoint {
         &self,
         method: Method,
         (common, own): (&HeaderMap, HeaderMap),
-        message: Bytes,
+        (message, departure): (Bytes, &Departure),
     ) -> Result<Response<Body>, Failure> {
         if self.authority.is_silent() {
-            return self.exchange(method, (common, own), message).await;
+            return self.exchange(method, (common, own), (message, departure)).await;
         }
         let mut attempt = 1;
         loop {
             let permit = self.authority.permit((&method, &self.url)).await;
             let permit = permit.map_err(|error| self.unauthorized(error, Delivery::NotSent))?;
             let own = joined(&own, &permit.headers);
-            let response = self.exchange(method.clone(), (common, own), message.clone()).await?;
+            let letter = (message.clone(), departure);
+            let response = self.exchange(method.clone(), (common, own), letter).await?;
             let answer = (response.status(), response.headers());
             let fared = self.authority.fared(&permit, answer).await;
             let again = fared.map_err(|error| self.unauthorized(error, Delivery::Answered))?;
@@ -210,7 +221,7 @@ impl Endpoint {
         &self,
         method: Method,
         (common, own): (&HeaderMap, HeaderMap),
-        message: Bytes,
+        (message, departure): (Bytes, &Departure),
     ) -> Result<Response<Body>, Failure> {
         let mut redirected = None;
         for _ in 0..=REDIRECTS {
@@ -219,6 +230,7 @@ impl Endpoint {
                 None => (&self.url, &self.target),
             };
             let asked = || {
+                departure.note();
                 let (headers, body) = (joined(common, &own), message.clone());
                 Asked { method: method.clone(), headers, body }
             };

@@ -12,11 +12,13 @@ use std::{
 use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
-use crate::transport::process_table::group_exists;
+use crate::transport::{orphans::Orphans, process_table::group_exists};
 
 /// The books of one runtime.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Census {
+    /// What others can read when this runtime is no more.
+    pub(crate) orphans: Arc<Orphans>,
     processes: Mutex<HashMap<u32, ProcessRecord>>,
     descriptors: AtomicUsize,
     actors: AtomicUsize,
@@ -35,6 +37,17 @@ pub struct ProcessRecord {
 }
 
 impl Census {
+    pub(crate) fn new(orphans: Arc<Orphans>) -> Self {
+        Self {
+            orphans,
+            processes: Mutex::default(),
+            descriptors: AtomicUsize::new(0),
+            actors: AtomicUsize::new(0),
+            sessions: Mutex::default(),
+            crashes: AtomicUsize::new(0),
+        }
+    }
+
     pub(crate) fn process_started(&self, leader: u32, record: ProcessRecord) {
         self.processes.lock().insert(leader, record);
     }
@@ -77,6 +90,7 @@ impl Census {
             processes,
             tasks: tasks + self.actors.load(Ordering::Relaxed),
             descriptors: self.descriptors.load(Ordering::Relaxed),
+            watchdog: self.orphans.watchdog(),
             crashes: self.crashes.load(Ordering::Relaxed),
         }
     }
@@ -114,13 +128,16 @@ pub struct LeakReport {
     pub tasks: usize,
     /// Pipe ends to servers.
     pub descriptors: usize,
+    /// The process id of the runtime's watchdog, from its first stdio server to its end; see
+    /// [`HostDeath`](crate::HostDeath).
+    pub watchdog: Option<u32>,
     /// Actors that died of a defect since the runtime started. Not something alive, but something
     /// to report.
     pub crashes: usize,
 }
 
 impl LeakReport {
-    /// Whether nothing is alive.
+    /// Whether nothing is alive but the watchdog, which ends with the runtime and not with a session.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sessions == 0 && self.processes.is_empty() && self.tasks == 0 && self.descriptors == 0

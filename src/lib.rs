@@ -14,6 +14,7 @@ mod spec;
 // What a host holds.
 mod changes;
 mod host;
+mod host_death;
 mod log;
 mod progress;
 mod prompt;
@@ -87,6 +88,7 @@ pub use host::{
     FormAnswer, FormFault, FormQuestion, Host, HostCapabilities, HostFuture, LogLevel, Root,
     SamplingAnswer, SamplingQuestion, UrlAnswer, UrlQuestion,
 };
+pub use host_death::HostDeath;
 pub use log::{LogMessage, Logs};
 pub use output::{Content, Output};
 #[cfg(feature = "validate")]

@@ -32,6 +32,7 @@ use crate::{
     session_actor::{Arguments, SessionPort},
     supervisor::SupervisorPort,
     telemetry,
+    transport::orphans::Orphans,
     usage::{CallTotals, Ledger},
 };
 
@@ -101,8 +102,9 @@ impl Runtime {
     async fn start_with(builder: RuntimeBuilder) -> Self {
         #[cfg(feature = "http")]
         let clients = Clients::new(builder.allowed);
-        let census = Arc::new(Census::default());
         let span = telemetry::runtime_span();
+        let orphans = Orphans::new(builder.host_death, span.clone());
+        let census = Arc::new(Census::new(orphans));
         let supervisor = SupervisorPort::spawn(Arc::clone(&census), span.clone())
             .await
             .expect("the root actor's start cannot fail: it has no name and awaits nothing");
@@ -162,6 +164,7 @@ impl Runtime {
         self.inner.undertakers.ended().await;
         self.inner.supervisor.stop();
         self.inner.supervisor.ended().await;
+        self.inner.census.orphans.close().await;
         #[cfg(feature = "http")]
         self.inner.clients.close().await;
     }

@@ -15,6 +15,8 @@
 //! | event, DEBUG, target `callboard::stderr` | `server stderr` | `line`, `suppressed` |
 //! | event, WARN or DEBUG, target `callboard::wire` | `noise on stdout`, `stray answer`, `question refused`, `question on modern link`, `certificates are not verified` | `count`, `bytes`, `method` |
 //! | event, WARN, target `callboard::catalog` | `catalog fault` | `fault` |
+//! | event, WARN, target `callboard::process` | `watchdog not started`, `ledger not kept` | `error` |
+//! | event, WARN, target `callboard::process` | `orphans ended` | `count` |
 //! | event, ERROR, target `callboard::bug` | `actor died` | `actor`, `error` |
 //!
 //! Texts of servers come redacted. Names follow OpenTelemetry's conventions for MCP where those exist. Arguments, results, headers
@@ -37,6 +39,7 @@ const STDERR: &str = "callboard::stderr";
 const WIRE: &str = "callboard::wire";
 const CATALOG: &str = "callboard::catalog";
 const CALL: &str = "callboard::call";
+const PROCESS: &str = "callboard::process";
 const BUG: &str = "callboard::bug";
 
 pub(crate) fn runtime_span() -> Span {
@@ -231,6 +234,18 @@ pub(crate) fn certificates_not_verified(link: &Span) {
 
 pub(crate) fn catalog_fault(span: &Span, fault: &dyn std::fmt::Display) {
     warn!(target: CATALOG, parent: span, %fault, "catalog fault");
+}
+
+pub(crate) fn watchdog_missing(span: &Span, error: &std::io::Error) {
+    warn!(target: PROCESS, parent: span, %error, "watchdog not started");
+}
+
+pub(crate) fn ledger_missing(span: &Span, error: &std::io::Error) {
+    warn!(target: PROCESS, parent: span, %error, "ledger not kept");
+}
+
+pub(crate) fn ledgers_swept(span: &Span, count: usize) {
+    warn!(target: PROCESS, parent: span, count, "orphans ended");
 }
 
 pub(crate) fn actor_died(span: &Span, actor: &'static str, error: &dyn std::fmt::Display) {

@@ -5,6 +5,7 @@ pub(crate) mod environment;
 pub(crate) mod http;
 pub(crate) mod lines;
 pub(crate) mod memory;
+pub(crate) mod orphans;
 pub(crate) mod process;
 pub(crate) mod process_table;
 pub(crate) mod stderr;

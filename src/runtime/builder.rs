@@ -1,13 +1,14 @@
 //! The settings of a runtime.
 
 use super::Runtime;
-use crate::policy::CallOptions;
+use crate::{host_death::HostDeath, policy::CallOptions};
 
 /// A declared runtime: see [`Runtime::builder`].
 #[derive(Debug, Default)]
 #[must_use = "a runtime is started by `start`"]
 pub struct RuntimeBuilder {
     pub(super) options: CallOptions,
+    pub(super) host_death: HostDeath,
     #[cfg(feature = "http")]
     pub(super) allowed: Option<Vec<String>>,
 }
@@ -16,6 +17,12 @@ impl RuntimeBuilder {
     /// What holds for all calls of the runtime, where nobody nearer to the call says otherwise.
     pub fn call_options(mut self, options: CallOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// What becomes of the servers if the host dies without closing them. Default: they are ended.
+    pub fn host_death(mut self, host_death: HostDeath) -> Self {
+        self.host_death = host_death;
         self
     }
 

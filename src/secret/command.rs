@@ -1,9 +1,12 @@
 //! Programs that print a secret.
 
-use std::{io, process::Stdio, sync::Arc, time::Duration};
+use std::{io, os::fd::OwnedFd, process::Stdio, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    net::unix::pipe,
+};
 
 use super::{
     Command,
@@ -15,7 +18,7 @@ use crate::{
     error::SecretCause,
     transport::{
         environment,
-        process::{Ladder, Process},
+        process::{Ladder, Leader, Process},
     },
 };
 
@@ -63,25 +66,25 @@ pub(super) async fn run(
     text(said)
 }
 
-type Started = (Process, tokio::process::ChildStdout, tokio::process::ChildStderr);
+type Started = (Process, pipe::Receiver, tokio::process::ChildStderr);
 
 fn start(command: &Command, scope: &SessionScope, server: Arc<str>) -> io::Result<Started> {
     let (program, arguments) = command.argv.split_first().ok_or(io::ErrorKind::NotFound)?;
-    let mut child = tokio::process::Command::new(program)
+    let (stdout, their_stdout) = io::pipe()?;
+    let mut process = tokio::process::Command::new(program);
+    process
         .args(arguments)
         .env_clear()
         .envs(environment::passed(command.passed))
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()?;
-    let pipes = child.stdout.take().zip(child.stderr.take());
-    let (stdout, stderr) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
+        .stdout(their_stdout)
+        .stderr(Stdio::piped());
+    let mut leader = Leader::spawn(&mut process, &stdout, &scope.census)?;
+    let stdout = pipe::Receiver::from_owned_fd(OwnedFd::from(stdout))?;
+    let stderr = leader.child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
     let ladder = Ladder { eof_grace: Duration::ZERO, term_grace: Duration::from_millis(250) };
     let record = ProcessRecord { session: Arc::clone(&scope.id), server };
-    let (process, reaper) = Process::adopt(child, ladder, &scope.census, record)?;
+    let (process, reaper) = Process::adopt(leader, ladder, &scope.census, record)?;
     scope.tasks.spawn(&scope.span, reaper);
     Ok((process, stdout, stderr))
 }

@@ -40,6 +40,17 @@ pub(crate) fn fits(secret: &SecretString) -> bool {
     !secret.expose_secret().contains('\0')
 }
 
+/// What a program of ours needs, that finds others by their names.
+pub(crate) fn path() -> Option<(OsString, OsString)> {
+    Some(("PATH".into(), env::var_os("PATH")?))
+}
+
+/// Where the programs of this user keep what is of no use after the next boot (XDG Base Directory
+/// Specification).
+pub(crate) fn runtime_folder() -> Option<PathBuf> {
+    env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 /// A variable of the host's.
 pub(crate) fn variable(name: &OsStr) -> Option<OsString> {
     env::var_os(name)

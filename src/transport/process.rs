@@ -4,19 +4,26 @@
 //! goes down the ladder (end of stdin, `SIGTERM`, `SIGKILL`), reaps the leader, and ends only when
 //! the group is gone. Where the async runtime itself goes down, dropping the task kills the group.
 
-use std::{io, process::ExitStatus, sync::Arc, time::Duration};
+use std::{io, os::fd::AsFd, process::ExitStatus, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use rustix::{
     io::Errno,
     process::{Pid, Signal, kill_process_group},
 };
-use tokio::{process::Child, sync::watch, time::Instant};
+use tokio::{
+    process::{Child, Command},
+    sync::watch,
+    time::Instant,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     census::{Census, ProcessRecord},
-    transport::process_table::{self, Held, group_exists},
+    transport::{
+        orphans::Booking,
+        process_table::{self, Held, group_exists},
+    },
 };
 
 /// How long after `SIGKILL` the kernel may take to end a group.
@@ -27,6 +34,27 @@ const KILL_GRACE: Duration = Duration::from_secs(1);
 pub(crate) struct Ladder {
     pub(crate) eof_grace: Duration,
     pub(crate) term_grace: Duration,
+}
+
+/// A freshly started group leader, in the books.
+pub(crate) struct Leader {
+    pub(crate) child: Child,
+    pub(crate) booking: Booking,
+}
+
+impl Leader {
+    /// Starts a process that leads a group of its own, with the other end of this pipe as its stdin or
+    /// stdout.
+    pub(crate) fn spawn(
+        command: &mut Command,
+        pipe: impl AsFd,
+        census: &Census,
+    ) -> io::Result<Self> {
+        let mut booking = census.orphans.book(pipe)?;
+        let child = command.process_group(0).kill_on_drop(true).spawn()?;
+        booking.started(child.id().ok_or(io::ErrorKind::NotFound)?);
+        Ok(Self { child, booking })
+    }
 }
 
 /// What a link holds of its process: to watch it, and to have it stopped.
@@ -44,11 +72,12 @@ pub(crate) struct Process {
 impl Process {
     /// Takes a freshly started group leader; the future is its reaper, to be run as a task.
     pub(crate) fn adopt(
-        child: Child,
+        leader: Leader,
         ladder: Ladder,
         census: &Arc<Census>,
         record: ProcessRecord,
     ) -> io::Result<(Self, impl Future<Output = ()> + Send + use<>)> {
+        let Leader { child, booking } = leader;
         let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
         let (told, exit) = watch::channel(None);
         let process = Self {
@@ -59,7 +88,7 @@ impl Process {
             gone: CancellationToken::new(),
             strangers: Arc::default(),
         };
-        let group = Group::new(pid, census, record)?;
+        let group = Group::new((pid, booking), census, record)?;
         let reaper = Reaper { child, group, ladder, told, process: process.clone() };
         Ok((process, reaper.run()))
     }
@@ -125,6 +154,8 @@ impl Reaper {
         self.go_down_the_ladder().await;
         let strangers = std::mem::take(&mut *self.process.strangers.lock());
         kill_strangers(strangers).await;
+        self.kill_stragglers().await;
+        self.group.strike_off();
     }
 
     async fn go_down_the_ladder(&mut self) {
@@ -136,6 +167,19 @@ impl Reaper {
         if !self.ended_by(deadline_after(self.ladder.term_grace)).await {
             self.group.signal(Signal::KILL);
             self.ended_by(deadline_after(KILL_GRACE)).await;
+        }
+    }
+
+    /// Kills what bears the group's mark still: whose parent had died before anybody looked.
+    async fn kill_stragglers(&self) {
+        let (orphans, leader) = (Arc::clone(&self.group.census.orphans), self.group.leader());
+        let deadline = Instant::now() + KILL_GRACE;
+        loop {
+            let found = orphans.stragglers(leader).await;
+            if found.is_empty() || Instant::now() >= deadline {
+                return;
+            }
+            kill_strangers(found).await;
         }
     }
 
@@ -174,6 +218,8 @@ impl Drop for Reaper {
             self.process.hold_strangers();
             self.group.signal(Signal::KILL);
             self.process.strangers.lock().retain(Held::kill);
+            let mut stragglers = self.group.census.orphans.stragglers_now(self.group.leader());
+            stragglers.retain(Held::kill);
         }
     }
 }
@@ -204,13 +250,19 @@ struct Group {
     id: Pid,
     gone: bool,
     census: Arc<Census>,
+    booking: Option<Booking>,
 }
 
 impl Group {
-    fn new(leader: u32, census: &Arc<Census>, record: ProcessRecord) -> io::Result<Self> {
+    fn new(
+        (leader, booking): (u32, Booking),
+        census: &Arc<Census>,
+        record: ProcessRecord,
+    ) -> io::Result<Self> {
         let id = i32::try_from(leader).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+        booking.belongs_to(&record.session);
         census.process_started(leader, record);
-        Ok(Self { id, gone: false, census: Arc::clone(census) })
+        Ok(Self { id, gone: false, census: Arc::clone(census), booking: Some(booking) })
     }
 
     fn signal(&mut self, signal: Signal) {
@@ -231,6 +283,13 @@ impl Group {
         self.census.process_gone(self.leader());
     }
 
+    /// Strikes the group off the books that outlive us, once nothing is left of it.
+    fn strike_off(&mut self) {
+        if self.gone {
+            self.booking = None;
+        }
+    }
+
     fn leader(&self) -> u32 {
         self.id.as_raw_nonzero().get().unsigned_abs()
     }
@@ -240,6 +299,9 @@ impl Drop for Group {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
         // A group that survives SIGKILL stays in the census, to be seen in the leak report.
-        self.is_gone();
+        let gone = self.is_gone();
+        if let Some(booking) = self.booking.take().filter(|_| !gone) {
+            booking.keep();
+        }
     }
 }

@@ -25,15 +25,19 @@ mod linux {
     }
 
     impl Held {
-        fn open(pid: i32) -> Option<Self> {
+        pub(crate) fn open(pid: i32) -> Option<Self> {
             let descriptor = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
             Some(Self { pid, descriptor })
         }
 
         /// Kills it; false once it is gone.
         pub(crate) fn kill(&self) -> bool {
-            pidfd_send_signal(&self.descriptor, Signal::KILL).is_ok()
-                && Entry::read(self.pid).is_some_and(|entry| entry.alive)
+            pidfd_send_signal(&self.descriptor, Signal::KILL).is_ok() && self.is_alive()
+        }
+
+        /// Whether it is more than a zombie.
+        pub(crate) fn is_alive(&self) -> bool {
+            Entry::read(self.pid).is_some_and(|entry| entry.alive)
         }
     }
 
@@ -61,7 +65,7 @@ mod linux {
     }
 
     /// The children of a process: each of its threads has its own list.
-    fn children(pid: i32) -> Vec<i32> {
+    pub(crate) fn children(pid: i32) -> Vec<i32> {
         let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
         let lists = threads
             .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("children")).ok());
@@ -72,14 +76,28 @@ mod linux {
         list.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect()
     }
 
+    /// All processes.
+    pub(crate) fn processes() -> impl Iterator<Item = i32> {
+        let entries = fs::read_dir("/proc").into_iter().flatten();
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+    }
+
     /// The live members of a group.
     fn members(group: i32) -> Vec<i32> {
-        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-        let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        pids.filter(|pid| {
-            Entry::read(*pid).is_some_and(|entry| entry.group == group && entry.alive)
-        })
-        .collect()
+        let is_member = |entry: Entry| entry.group == group && entry.alive;
+        processes().filter(|pid| Entry::read(*pid).is_some_and(is_member)).collect()
+    }
+
+    /// When a process started, in clock ticks since the system did: with its number, what no other
+    /// process of this boot has.
+    pub(crate) fn started_at(pid: u32) -> Option<u64> {
+        Entry::read(i32::try_from(pid).ok()?).map(|entry| entry.start)
+    }
+
+    /// What tells this boot of the system from every other.
+    pub(crate) fn boot() -> Option<String> {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(id.trim_end().to_owned())
     }
 
     /// Whether a group has a live member.
@@ -92,6 +110,7 @@ mod linux {
         alive: bool,
         parent: i32,
         group: i32,
+        start: u64,
     }
 
     impl Entry {
@@ -102,7 +121,9 @@ mod linux {
             let alive = !matches!(fields.next()?, "Z" | "X");
             let parent = fields.next()?.parse().ok()?;
             let group = fields.next()?.parse().ok()?;
-            Some(Self { alive, parent, group })
+            // The group is the fifth field of the line, the start the 22nd.
+            let start = fields.nth(16)?.parse().ok()?;
+            Some(Self { alive, parent, group, start })
         }
     }
 }
@@ -110,7 +131,7 @@ mod linux {
 #[cfg(target_os = "linux")]
 use linux::group_is_alive;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Held, strangers};
+pub(crate) use linux::{Held, boot, children, processes, started_at, strangers};
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
@@ -128,6 +149,14 @@ mod elsewhere {
         Vec::new()
     }
 
+    pub(crate) fn started_at(_: u32) -> Option<u64> {
+        None
+    }
+
+    pub(crate) fn boot() -> Option<String> {
+        None
+    }
+
     /// The kernel's own answer to `kill(group, 0)` has to do.
     pub(super) fn group_is_alive(_: i32) -> bool {
         true
@@ -137,4 +166,4 @@ mod elsewhere {
 #[cfg(not(target_os = "linux"))]
 use elsewhere::group_is_alive;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{Held, strangers};
+pub(crate) use elsewhere::{Held, boot, started_at, strangers};

@@ -14,7 +14,7 @@ use tokio::net::unix::pipe;
 use super::{
     Frames, Sink, environment,
     lines::{LineTooLong, Lines},
-    process::{Ladder, Process},
+    process::{Ladder, Leader, Process},
     stderr::StderrTail,
 };
 use crate::{
@@ -32,7 +32,7 @@ const STDERR_FOLLOWS: Duration = Duration::from_millis(5);
 
 /// A started child with our ends of its pipes.
 pub(crate) struct Started {
-    pub(crate) child: tokio::process::Child,
+    pub(crate) leader: Leader,
     pub(crate) stdin: Arc<Stdin>,
     pub(crate) stdout: Stream,
     pub(crate) stderr: Stream,
@@ -113,15 +113,13 @@ pub(crate) fn start(
         .envs(variables)
         .stdin(child_in)
         .stdout(child_out)
-        .stderr(child_err)
-        .process_group(0)
-        .kill_on_drop(true);
+        .stderr(child_err);
     if let Some(path) = &stdio.cwd {
         command.current_dir(path);
     }
-    let child = command.spawn().map_err(refused)?;
+    let leader = Leader::spawn(&mut command, &our_in, census).map_err(refused)?;
     Ok(Started {
-        child,
+        leader,
         stdin: Arc::new(sender(our_in, census).map_err(refused)?),
         stdout: receiver(our_out, census).map_err(refused)?,
         stderr: receiver(our_err, census).map_err(refused)?,
@@ -140,13 +138,13 @@ fn receiver(end: PipeReader, census: &Arc<Census>) -> io::Result<Stream> {
 
 /// Hands a freshly started child over to its reaper.
 pub(crate) fn adopt(
-    child: tokio::process::Child,
+    leader: Leader,
     stdio: &Stdio,
     census: &Arc<Census>,
     record: ProcessRecord,
 ) -> Result<(Process, impl Future<Output = ()> + Send + use<>), ConnectError> {
     let ladder = Ladder { eof_grace: stdio.eof_grace, term_grace: stdio.term_grace };
-    Process::adopt(child, ladder, census, record).map_err(|source| ConnectError::Spawn {
+    Process::adopt(leader, ladder, census, record).map_err(|source| ConnectError::Spawn {
         command: stdio.command.to_string_lossy().into_owned(),
         source: Arc::new(source),
     })

@@ -177,6 +177,11 @@ impl World {
         Stdio::new(command.as_ref()).env_literal(MARK, &self.mark)
     }
 
+    /// The variable by which this world knows its processes, for one that is started otherwise.
+    pub(crate) fn marked(&self) -> [(&'static str, &str); 1] {
+        [(MARK, &self.mark)]
+    }
+
     /// The hostile server in one of its modes.
     pub(crate) fn hostile(&self, mode: &str) -> Stdio {
         self.stdio("python3").arg(root().join("tests/servers/hostile.py")).args(["--mode", mode])
@@ -258,7 +263,7 @@ pub(crate) fn echo_server() -> PathBuf {
     example("echo_server")
 }
 
-fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let program = test.parent().unwrap().with_file_name("examples").join(name);
     assert!(program.exists(), "{} is not built: run `cargo build --examples`", program.display());

@@ -18,7 +18,7 @@ use crate::{
     spec::{EnvValue, Stdio},
     transport::{
         environment::{self, Resolved},
-        process::Process,
+        process::{Leader, Process},
         stderr::{self, StderrTail},
         stdio,
     },
@@ -82,8 +82,8 @@ impl Epoch {
         let scope = &self.connection.scope;
         let secrets = self.resolve_environment(spec).await?;
         let started = stdio::start(spec, &secrets, &scope.census)?;
-        let stdio::Started { child, stdin, stdout, stderr } = started;
-        let process = self.adopt(child, spec)?;
+        let stdio::Started { leader, stdin, stdout, stderr } = started;
+        let process = self.adopt(leader, spec)?;
         let limits = self.connection.spec.limits;
         let way = Way::Stream(stdin.clone());
         let link = Link::new(self.number, self.observed(), limits, way, self.on_down());
@@ -125,11 +125,11 @@ impl Epoch {
         Ok(resolved)
     }
 
-    fn adopt(&self, child: tokio::process::Child, spec: &Stdio) -> Result<Process, ConnectError> {
+    fn adopt(&self, leader: Leader, spec: &Stdio) -> Result<Process, ConnectError> {
         let scope = &self.connection.scope;
         let (session, server) = (Arc::clone(&scope.id), Arc::clone(self.connection.name()));
         let record = ProcessRecord { session, server };
-        let (process, reaper) = stdio::adopt(child, spec, &scope.census, record)?;
+        let (process, reaper) = stdio::adopt(leader, spec, &scope.census, record)?;
         self.spawn(reaper);
         Ok(process)
     }

@@ -25,6 +25,7 @@ mod remote;
 pub(crate) mod requests;
 mod resume;
 mod rounds;
+mod standing;
 pub(crate) mod subscriptions;
 pub(crate) mod tasks;
 pub(crate) mod terms;
@@ -70,6 +71,7 @@ use kept::Kept;
 use link::Link;
 use logs::LogBook;
 use per_call::PerCall;
+use standing::Standing;
 use subscriptions::Subscriptions;
 
 /// What the connection of one server publishes: calls and handles read it, and never ask an actor.
@@ -83,7 +85,7 @@ pub(crate) struct Connection {
     pub(crate) scope: Arc<SessionScope>,
     /// The live link; none while the server is down.
     link: ArcSwapOption<Link>,
-    status: watch::Sender<Status>,
+    status: Standing,
     /// Fires once nothing of the latest epoch is left.
     gone: ArcSwapOption<CancellationToken>,
     pub(crate) notifications: Feed<Notification>,
@@ -193,7 +195,7 @@ impl Connection {
             span,
             scope,
             link: ArcSwapOption::empty(),
-            status: watch::Sender::new(Status { breaker: spec_breaker, ..Status::idle() }),
+            status: Standing::new(Status { breaker: spec_breaker, ..Status::idle() }),
             gone: ArcSwapOption::empty(),
             notifications: Feed::default(),
             usage,
@@ -240,11 +242,11 @@ impl Connection {
     }
 
     pub(crate) fn status(&self) -> Status {
-        self.status.borrow().clone()
+        self.status.now()
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Status> {
-        self.status.subscribe()
+        self.status.watch()
     }
 
     pub(crate) fn stderr_tail(&self) -> Vec<String> {

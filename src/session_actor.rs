@@ -1,6 +1,6 @@
 //! The actor of one session: starts its connections, and starts another where one died of a defect.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 use tokio::time::Instant;
@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
 pub(crate) struct ActorState {
     scope: Arc<SessionScope>,
     connections: Vec<Arc<Connection>>,
-    children: HashMap<ActorId, Child>,
+    children: BTreeMap<ActorId, Child>,
     closing: bool,
     /// Actors that died of a defect, within the time that `budget` says.
     crashes: Intensity,
@@ -102,7 +102,7 @@ impl Actor for SessionActor {
     ) -> Result<ActorState, ActorProcessingErr> {
         Ok(ActorState {
             connections,
-            children: HashMap::new(),
+            children: BTreeMap::new(),
             closing: false,
             crashes: Intensity::default(),
             budget: RestartPolicy::on_failure().max_restarts(5, Duration::from_secs(60)),
@@ -192,7 +192,8 @@ impl ActorState {
 
     fn close(&mut self, myself: &ActorRef<Message>) {
         self.closing = true;
-        for child in self.children.values() {
+        // In the reverse of the order in which they were started.
+        for child in self.children.values().rev() {
             drop(child.actor.cast(ConnectionMessage::Stop));
         }
         self.finish_if_empty(myself);

@@ -23,23 +23,24 @@
 
 mod answer;
 mod client;
+mod fault;
+mod serving;
 
 pub use client::Client;
+pub use fault::{Fault, Faults};
 
 use std::{collections::BTreeMap, fmt, future::Future, pin::Pin, sync::Arc};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
-    sync::mpsc,
-};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
 use tracing::Span;
+
+use serving::Deed;
 
 use crate::{
     scope::Scope,
-    transport::memory::{Memory, MemoryListener, MemoryStream},
+    transport::memory::{Memory, MemoryListener},
     wire,
 };
 
@@ -47,9 +48,6 @@ type Answer = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
 type Tool = Arc<dyn Fn(Value) -> Answer + Send + Sync>;
 type Read = Arc<dyn Fn() -> String + Send + Sync>;
 type Prompt = Arc<dyn Fn(Value) -> String + Send + Sync>;
-
-/// How many messages of the server may wait for its client.
-const OUTGOING: usize = 256;
 
 /// What a test server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,23 +57,6 @@ pub enum Era {
     Modern,
     /// MCP 2025-11-25.
     Legacy,
-}
-
-/// What a test server does wrong from now on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Fault {
-    /// Nothing.
-    #[default]
-    None,
-    /// It does not answer requests.
-    Hang,
-    /// It ends the connection instead of answering a request.
-    Disconnect,
-    /// It answers requests with this JSON-RPC error.
-    Error(i64),
-    /// It answers requests with something that is no JSON.
-    Garbage,
 }
 
 /// A server in this process, for tests. A cheap handle; when the last one is dropped, it stops.
@@ -107,8 +88,11 @@ struct Offers {
     resources: BTreeMap<String, Read>,
     prompts: BTreeMap<String, Prompt>,
     fault: Fault,
+    faults: Option<Faults>,
+    /// How many pages of an endless list it gave.
+    pages: u64,
     calls: Vec<(String, Value)>,
-    clients: Vec<mpsc::Sender<Vec<u8>>>,
+    clients: Vec<mpsc::Sender<Deed>>,
 }
 
 impl Server {
@@ -165,16 +149,18 @@ impl Server {
 
     /// Adds a tool that takes any object. What it returns is the text of its output, if that is text,
     /// and else its structured content; what it fails with is the text of an output with `isError`.
-    pub fn tool<F, A>(&self, name: impl Into<String>, tool: F)
+    ///
+    /// Returns the handle, so that more can be added to it.
+    pub fn tool<F, A>(&self, name: impl Into<String>, tool: F) -> Self
     where
         F: Fn(Value) -> A + Send + Sync + 'static,
         A: Future<Output = Result<Value, String>> + Send + 'static,
     {
-        self.tool_with(name, json!({ "type": "object" }), tool);
+        self.tool_with(name, json!({ "type": "object" }), tool)
     }
 
     /// As [`tool`](Self::tool), with a JSON Schema for its arguments.
-    pub fn tool_with<F, A>(&self, name: impl Into<String>, schema: Value, tool: F)
+    pub fn tool_with<F, A>(&self, name: impl Into<String>, schema: Value, tool: F) -> Self
     where
         F: Fn(Value) -> A + Send + Sync + 'static,
         A: Future<Output = Result<Value, String>> + Send + 'static,
@@ -182,6 +168,7 @@ impl Server {
         let tool: Tool = Arc::new(move |arguments| Box::pin(tool(arguments)));
         self.inner.board.offers.lock().tools.insert(name.into(), (schema, tool));
         self.tell("notifications/tools/list_changed", &json!({}));
+        self.clone()
     }
 
     /// Takes a tool away.
@@ -196,9 +183,10 @@ impl Server {
         &self,
         uri: impl Into<String>,
         read: impl Fn() -> String + Send + Sync + 'static,
-    ) {
+    ) -> Self {
         self.inner.board.offers.lock().resources.insert(uri.into(), Arc::new(read));
         self.tell("notifications/resources/list_changed", &json!({}));
+        self.clone()
     }
 
     /// Says that a resource changed.
@@ -211,17 +199,27 @@ impl Server {
         &self,
         name: impl Into<String>,
         prompt: impl Fn(Value) -> String + Send + Sync + 'static,
-    ) {
+    ) -> Self {
         self.inner.board.offers.lock().prompts.insert(name.into(), Arc::new(prompt));
         self.tell("notifications/prompts/list_changed", &json!({}));
+        self.clone()
     }
 
-    /// What it does wrong from now on, with requests that come after the handshake.
+    /// What it does wrong from now on, with requests that come after the handshake; goes before
+    /// its [plan](Self::faults).
     pub fn fault(&self, fault: Fault) {
         self.inner.board.offers.lock().fault = fault;
     }
 
-    /// The calls of tools that it got so far: names and arguments.
+    /// What it does wrong by a plan, from now on and from the plan's beginning. Seeds the jitter of this
+    /// thread as well, see [`Faults`].
+    pub fn faults(&self, plan: Faults) -> Self {
+        fastrand::seed(plan.seeds());
+        self.inner.board.offers.lock().faults = Some(plan);
+        self.clone()
+    }
+
+    /// The calls of tools that it acted on so far: names and arguments.
     #[must_use]
     pub fn calls(&self) -> Vec<(String, Value)> {
         self.inner.board.offers.lock().calls.clone()
@@ -270,45 +268,7 @@ impl Board {
         offers.clients.retain(|client| !client.is_closed());
         for client in &offers.clients {
             // A client that does not read misses it.
-            drop(client.try_send(wire::notification_of(method, params)));
-        }
-    }
-
-    /// Serves one connection to its end.
-    async fn serve(self: Arc<Self>, stream: MemoryStream) {
-        let (reading, mut writing) = tokio::io::split(stream);
-        let (client, mut outgoing) = mpsc::channel(OUTGOING);
-        self.offers.lock().clients.push(client.clone());
-        let over = CancellationToken::new();
-        let write = async {
-            while let Some(message) = outgoing.recv().await {
-                if writing.write_all(&message).await.is_err() {
-                    return;
-                }
-            }
-        };
-        let answering = Scope::default();
-        let read = async {
-            let mut lines = BufReader::new(reading).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                let (board, client, over) = (Arc::clone(&self), client.clone(), over.clone());
-                // A tool may take its time, and others are called meanwhile.
-                let token = answering.token().clone();
-                answering.spawn(&Span::none(), async move {
-                    let answer = token.run_until_cancelled(board.answer(line)).await.flatten();
-                    match answer {
-                        Some(answer::Said::Message(message)) => drop(client.send(message).await),
-                        Some(answer::Said::Goodbye) => over.cancel(),
-                        None => {}
-                    }
-                });
-            }
-        };
-        let _stop = answering.token().clone().drop_guard();
-        tokio::select! {
-            () = write => {}
-            () = read => {}
-            () = over.cancelled() => {}
+            drop(client.try_send(Deed::Send(wire::notification_of(method, params))));
         }
     }
 }

@@ -79,7 +79,9 @@ fn envelopes_are_written_and_read_in_one_file() {
 
 #[test]
 fn a_status_is_changed_in_one_file() {
-    for source in sources().iter().filter(|source| source.path != "connection/actor.rs") {
+    // The second only passes on what the first writes.
+    const FILES: [&str; 2] = ["connection/actor.rs", "connection/standing.rs"];
+    for source in sources().iter().filter(|source| !FILES.contains(&source.path.as_str())) {
         for call in [".send_if_modified(", ".send_modify(", "status.send", "Phase::Ready;"] {
             assert!(!source.has(call), "{call} in {}", source.path);
         }
@@ -87,7 +89,7 @@ fn a_status_is_changed_in_one_file() {
             |line: &&String| line.contains("status.phase =") && !line.contains("status.phase ==");
         assert_eq!(source.code.iter().find(writes), None, "{}", source.path);
     }
-    only_in(".send_if_modified(", &["connection/actor.rs"]);
+    only_in(".send_if_modified(", &FILES);
 }
 
 #[test]

@@ -175,6 +175,7 @@ impl Epoch {
         (self.report)(Report::Opened { epoch, opened: Box::new(opened) });
         resume::resume(&self.connection, &link);
         tokio::select! {
+            biased;
             reason = link.down() => (self.report)(Report::WentDown { epoch, reason }),
             () = self.stop.cancelled() => {}
         }

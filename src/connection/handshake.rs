@@ -147,6 +147,7 @@ async fn probe(
 ) -> Result<Agreement, HandshakeError> {
     let mut discovery = std::pin::pin!(discover(link, us));
     tokio::select! {
+        biased;
         answer = &mut discovery => match answer {
             Ok(agreement) => return Ok(agreement),
             Err(AskError::Lost(loss)) if !is_answer(&loss) => {

@@ -159,6 +159,7 @@ pub(super) fn ask(
     let params = params.map(RawValue::to_owned);
     connection.scope.tasks.spawn(&link.span, async move {
         tokio::select! {
+            biased;
             outcome = answer(&asked, &method, params.as_deref()) => asking.answer(&method, outcome),
             () = taken_back.cancelled() => {}
             _ = asking.link.down() => {}

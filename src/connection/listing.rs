@@ -208,6 +208,7 @@ pub(crate) async fn keep_fresh(
         }
     };
     tokio::select! {
+        biased;
         () = refresh => {}
         _ = link.down() => {}
     }
@@ -260,6 +261,7 @@ pub(crate) async fn listen(
         }
     };
     tokio::select! {
+        biased;
         () = subscribe => {}
         _ = link.down() => {}
     }

@@ -194,6 +194,7 @@ pub(super) fn keep(connection: &Arc<Connection>, link: &Arc<Link>) {
     let (kept, over) = (Arc::clone(connection), Arc::clone(link));
     connection.scope.tasks.spawn(&link.span, async move {
         tokio::select! {
+            biased;
             () = keep_over(&kept, &over) => {}
             _ = over.down() => {}
         }
@@ -274,6 +275,7 @@ async fn listen(connection: &Connection, link: &Arc<Link>) {
             continue;
         };
         let ended = tokio::select! {
+            biased;
             () = subscriptions.moved.notified() => continue,
             ended = reply => ended,
         };

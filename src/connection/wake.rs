@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     Ask, Connection,
@@ -15,7 +15,7 @@ use crate::{
     error::{CallError, ServerError},
     policy::WhenDown,
     spec::Opening,
-    status::{Phase, Status},
+    status::Phase,
 };
 
 /// Waits for a live link as the options of a call say; of a server that is asleep, for the start that
@@ -25,19 +25,15 @@ pub(super) async fn link(
     when_down: WhenDown,
     deadline: Option<Instant>,
 ) -> Result<(), CallError> {
-    let mut status = connection.watch();
-    let came = until(deadline, arrive(connection, &mut status, when_down)).await;
+    let came = until(deadline, arrive(connection, when_down)).await;
     came.unwrap_or_else(|| Err(not_ready(connection)))
 }
 
-async fn arrive(
-    connection: &Connection,
-    status: &mut watch::Receiver<Status>,
-    when_down: WhenDown,
-) -> Result<(), CallError> {
+async fn arrive(connection: &Connection, when_down: WhenDown) -> Result<(), CallError> {
     let waits = when_down == WhenDown::Wait;
     loop {
-        let phase = status.borrow_and_update().phase;
+        let moved = connection.status.moved();
+        let phase = connection.status().phase;
         let is_up =
             connection.live_link().as_ref().is_some_and(|link| link.down_reason().is_none());
         if is_up {
@@ -54,9 +50,10 @@ async fn arrive(
             Phase::Ready | Phase::BackingOff => waits,
             Phase::AuthRequired | Phase::Failed | Phase::Stopping | Phase::Stopped => false,
         };
-        if !hopeful || connection.scope.tasks.is_ending() || status.changed().await.is_err() {
+        if !hopeful || connection.scope.tasks.is_ending() {
             return Err(not_ready(connection));
         }
+        moved.await;
     }
 }
 
@@ -97,18 +94,16 @@ pub(crate) async fn ready(connection: &Connection) -> Result<(), Option<ServerEr
     if connection.spec.opening == Opening::PerCall && !connection.scope.tasks.is_ending() {
         return Ok(());
     }
-    let mut status = connection.watch();
     loop {
-        let now = status.borrow_and_update().clone();
+        let moved = connection.status.moved();
+        let now = connection.status();
         match now.phase {
             Phase::Ready => return Ok(()),
             Phase::AuthRequired | Phase::Failed | Phase::Stopped => return Err(now.last_error),
             Phase::Idle | Phase::GoingIdle => connection.wake(),
             Phase::Starting | Phase::BackingOff | Phase::Stopping => {}
         }
-        if status.changed().await.is_err() {
-            return Err(now.last_error);
-        }
+        moved.await;
     }
 }
 

@@ -3,48 +3,65 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{Board, Era, Fault};
-use crate::wire::{self, Incoming};
+use super::{Board, Era, Fault, fault::lists, serving::Deed};
+use crate::{
+    error::DownCause,
+    transport::memory::Refusal,
+    wire::{self, Incoming},
+};
 
 const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
 const RESOURCE_NOT_FOUND: i64 = -32002;
 
-/// What a server says to a message.
-pub(super) enum Said {
-    Message(Vec<u8>),
-    /// It ends the connection.
-    Goodbye,
-}
-
 type Answered = Result<Value, (i64, String)>;
 
 impl Board {
-    /// The answer to a message, if it needs one.
-    pub(super) async fn answer(self: Arc<Self>, line: String) -> Option<Said> {
+    /// What is done about a message: nothing, where it needs no answer.
+    pub(super) async fn answer(self: Arc<Self>, line: String) -> Option<Deed> {
         let Incoming::Request { id, method, params } = wire::classify(line.as_bytes()) else {
             return None;
         };
         let params: Value =
             params.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-        let fault = self.offers.lock().fault;
-        let answered = match (self.greet(&method), fault) {
-            (Some(greeting), _) => greeting,
-            (None, Fault::None) => self.serve_request(&method, &params).await?,
-            (None, Fault::Hang) => return std::future::pending().await,
-            (None, Fault::Disconnect) => return Some(Said::Goodbye),
-            (None, Fault::Garbage) => {
-                let garbage = format!("{{\"id\":{},\"result\":\n", id.get());
-                return Some(Said::Message(garbage.into_bytes()));
-            }
-            (None, Fault::Error(code)) => Err((code, "as the test wants".to_owned())),
+        let greeting = self.greet(&method);
+        let fault = self.next_fault(&method, greeting.is_some());
+        let answered = match Before::of(fault, id) {
+            Before::Answer(error) => Err(error),
+            Before::Do(deed) => return Some(deed),
+            Before::Hang => return std::future::pending().await,
+            Before::Go => match greeting {
+                Some(greeting) => greeting,
+                None => self.serve_request(&method, &params).await?,
+            },
         };
-        Some(Said::Message(match answered {
-            Ok(result) => wire::answer(id, Ok(&result)),
+        let message = match answered {
+            Ok(mut result) => {
+                if fault == Fault::EndlessCursor && lists(&method) {
+                    result["nextCursor"] = json!(self.next_page());
+                }
+                wire::answer(id, Ok(&result))
+            }
             Err((code, message)) => wire::answer(id, Err::<&(), _>((code, &message))),
-        }))
+        };
+        Some(after(fault, id, message).await)
+    }
+
+    /// The fault that a request meets.
+    fn next_fault(&self, method: &str, greets: bool) -> Fault {
+        let mut offers = self.offers.lock();
+        if offers.fault != Fault::None && !greets {
+            return offers.fault;
+        }
+        offers.faults.as_mut().map_or(Fault::None, |plan| plan.next(method))
+    }
+
+    fn next_page(&self) -> String {
+        let mut offers = self.offers.lock();
+        offers.pages += 1;
+        format!("page {}", offers.pages)
     }
 
     fn greet(&self, method: &str) -> Option<Answered> {
@@ -150,4 +167,76 @@ impl Board {
         let content = json!({ "type": "text", "text": said });
         Ok(json!({ "messages": [{ "role": "user", "content": content }] }))
     }
+}
+
+/// What a fault has done before a request is acted on.
+enum Before {
+    /// It is acted on.
+    Go,
+    Answer((i64, String)),
+    Do(Deed),
+    Hang,
+}
+
+impl Before {
+    fn of(fault: Fault, id: &RawValue) -> Self {
+        Self::Do(match fault {
+            Fault::Hang => return Self::Hang,
+            Fault::Error(code) => return Self::Answer((code, "as the test wants".to_owned())),
+            Fault::Disconnect => Deed::Leave(None),
+            Fault::Garbage => {
+                Deed::Send(format!("{{\"id\":{},\"result\":\n", id.get()).into_bytes())
+            }
+            Fault::Exit(code) => Deed::Leave(Some(DownCause::Exited { code })),
+            Fault::Signal(signal) => Deed::Leave(Some(DownCause::Signalled { signal })),
+            Fault::Status(status) if status < 500 => match refusal(id, status) {
+                Some(deed) => deed,
+                None => return Self::Hang,
+            },
+            Fault::StallReading => Deed::StopReading,
+            Fault::None
+            | Fault::Status(_)
+            | Fault::StallWriting
+            | Fault::Lose
+            | Fault::Delay(_)
+            | Fault::Duplicate
+            | Fault::Reorder
+            | Fault::Truncate
+            | Fault::Slow(_)
+            | Fault::EndlessCursor => return Self::Go,
+        })
+    }
+}
+
+/// What a fault makes of an answer.
+async fn after(fault: Fault, id: &RawValue, mut message: Vec<u8>) -> Deed {
+    match fault {
+        Fault::Status(status) => {
+            if let Some(refused) = refusal(id, status) {
+                return refused;
+            }
+        }
+        Fault::StallWriting => return Deed::StopWriting,
+        Fault::Lose => return std::future::pending().await,
+        Fault::Delay(time) => tokio::time::sleep(time).await,
+        Fault::Duplicate => message.extend_from_within(..),
+        Fault::Reorder => return Deed::SendLater(message),
+        Fault::Truncate => return Deed::SendHalf(message),
+        Fault::Slow(pause) => return Deed::SendSlowly(message, pause),
+        Fault::None
+        | Fault::Hang
+        | Fault::Disconnect
+        | Fault::Error(_)
+        | Fault::Garbage
+        | Fault::Exit(_)
+        | Fault::Signal(_)
+        | Fault::StallReading
+        | Fault::EndlessCursor => {}
+    }
+    Deed::Send(message)
+}
+
+/// The refusal of a request that is ours: ours have numbers.
+fn refusal(id: &RawValue, status: u16) -> Option<Deed> {
+    wire::request_id(id.get()).map(|request| Deed::Refuse(Refusal { request, status }))
 }

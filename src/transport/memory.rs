@@ -1,5 +1,7 @@
 //! Servers in this very process: two queues of bytes instead of two pipes.
 
+mod pipe;
+
 use std::{
     collections::VecDeque,
     fmt, io,
@@ -16,9 +18,8 @@ use super::{
     lines::{LineTooLong, Lines},
 };
 use crate::error::DownCause;
-
-/// How many bytes may be on their way in one direction, as in a pipe.
-const CAPACITY: usize = 64 << 10;
+pub(crate) use pipe::Refusal;
+use pipe::{Came, Pipe};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: usize = 64;
@@ -145,18 +146,29 @@ impl MemoryStream {
         self.outgoing.close();
     }
 
+    /// What the far side hears besides bytes: for a server that plays another transport's part.
+    #[cfg(feature = "testing")]
+    pub(crate) fn aside(&self) -> Aside {
+        Aside { pipe: Arc::clone(&self.outgoing) }
+    }
+
     /// The task that reads; returns why the link over it has to end.
     pub(crate) async fn read_frames(
         &self,
         max_frame: usize,
         frames: &mut impl Frames,
+        refused: impl Fn(Refusal) + Send,
     ) -> DownCause {
         let mut lines = Lines::new(max_frame);
         loop {
-            let chunk = std::future::poll_fn(|cx| self.incoming.poll_take(cx, CAPACITY)).await;
-            if chunk.is_empty() {
-                return DownCause::StreamEnded;
-            }
+            let chunk = match std::future::poll_fn(|cx| self.incoming.poll_come(cx)).await {
+                Came::Bytes(chunk) => chunk,
+                Came::Refusal(refusal) => {
+                    refused(refusal);
+                    continue;
+                }
+                Came::End(cause) => return cause,
+            };
             let read = lines.read(|buffer| {
                 buffer.extend_from_slice(&chunk);
                 Ok(chunk.len())
@@ -172,6 +184,26 @@ impl MemoryStream {
     }
 }
 
+/// Says what bytes cannot, towards the far side of a connection.
+#[cfg(feature = "testing")]
+#[derive(Clone)]
+pub(crate) struct Aside {
+    pipe: Arc<Pipe>,
+}
+
+#[cfg(feature = "testing")]
+impl Aside {
+    /// Refuses one request, as a server behind a URL does by a status.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        self.pipe.refuse(refusal);
+    }
+
+    /// Ends the connection for this cause, as the exit of a process would.
+    pub(crate) fn end(&self, cause: DownCause) {
+        self.pipe.end(Some(cause));
+    }
+}
+
 impl Drop for MemoryStream {
     fn drop(&mut self) {
         self.close();
@@ -181,94 +213,6 @@ impl Drop for MemoryStream {
 impl fmt::Debug for MemoryStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("MemoryStream")
-    }
-}
-
-/// Bytes on their way in one direction.
-#[derive(Default)]
-struct Pipe {
-    state: Mutex<Flow>,
-}
-
-#[derive(Default)]
-struct Flow {
-    bytes: VecDeque<u8>,
-    closed: bool,
-    reader: Option<Waker>,
-    writer: Option<Waker>,
-}
-
-impl Pipe {
-    /// Takes what is there; nothing at the end.
-    fn poll_take(&self, cx: &mut Context<'_>, most: usize) -> Poll<Vec<u8>> {
-        let mut flow = self.state.lock();
-        if flow.bytes.is_empty() && !flow.closed {
-            let earlier = flow.reader.replace(cx.waker().clone());
-            drop(flow);
-            drop(earlier);
-            return Poll::Pending;
-        }
-        let count = most.min(flow.bytes.len());
-        let taken = flow.bytes.drain(..count).collect();
-        let writer = flow.writer.take();
-        drop(flow);
-        if let Some(writer) = writer {
-            writer.wake();
-        }
-        Poll::Ready(taken)
-    }
-
-    /// Puts as much in as fits; `WouldBlock` where that is nothing.
-    fn put(&self, bytes: &[u8]) -> io::Result<usize> {
-        let mut flow = self.state.lock();
-        if flow.closed {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        let room = CAPACITY - flow.bytes.len();
-        if room == 0 && !bytes.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let count = room.min(bytes.len());
-        flow.bytes.extend(&bytes[..count]);
-        let reader = flow.reader.take();
-        drop(flow);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
-        Ok(count)
-    }
-
-    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut flow = self.state.lock();
-        if flow.closed || flow.bytes.len() < CAPACITY {
-            return Poll::Ready(());
-        }
-        let earlier = flow.writer.replace(cx.waker().clone());
-        drop(flow);
-        drop(earlier);
-        Poll::Pending
-    }
-
-    fn close(&self) {
-        let mut flow = self.state.lock();
-        flow.closed = true;
-        let woken = [flow.reader.take(), flow.writer.take()];
-        drop(flow);
-        woken.into_iter().flatten().for_each(Waker::wake);
-    }
-}
-
-impl Sink for Pipe {
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.put(bytes)
-    }
-
-    fn try_write_vectored(&self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        self.put(parts.iter().find(|part| !part.is_empty()).map_or(&[], |part| part))
-    }
-
-    fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_room(cx).map(Ok)
     }
 }
 

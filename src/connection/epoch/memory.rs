@@ -9,11 +9,28 @@ use crate::{
     connection::{
         handshake::{self, Agreement, HandshakeError, Plan},
         inbound::Inbound,
-        link::{Link, Way},
+        link::{Link, Loss, Way},
     },
-    error::{ConnectError, DownReason},
-    transport::memory::Memory,
+    error::{ConnectError, Delivery, DownCause, DownReason, HttpError},
+    transport::memory::{Memory, Refusal},
 };
+
+/// Does with a status what is done with one that came over HTTP.
+fn refuse(link: &Link, Refusal { request, status }: Refusal) {
+    let delivery = match status {
+        404 => {
+            link.refused(request);
+            return link.go_down(DownReason::new(DownCause::HttpSessionLost));
+        }
+        429 => Delivery::NotSent,
+        400..500 => Delivery::Answered,
+        _ => Delivery::MaybeSent,
+    };
+    let (retry_after, challenge, body) = (None, None, String::new());
+    let origin = "memory".to_owned();
+    let error = HttpError::Status { origin, status, retry_after, challenge, body };
+    link.fail(request, Loss::Http { error: Arc::new(error), delivery });
+}
 
 impl Epoch {
     pub(super) async fn open_memory(
@@ -39,7 +56,8 @@ impl Epoch {
         self.spawn(Arc::clone(&link).write(sink));
         self.spawn(Arc::clone(&link).clock());
         self.spawn(async move {
-            let cause = stream.read_frames(limits.max_frame, &mut inbound).await;
+            let refused = |refusal| refuse(&link, refusal);
+            let cause = stream.read_frames(limits.max_frame, &mut inbound, refused).await;
             link.go_down(DownReason::new(cause));
         });
         let (us, plan) = (&self.connection.introduction, Plan::FindOut(self.era));

@@ -22,6 +22,7 @@ impl Link {
             match alarm {
                 None => self.alarm_moved.notified().await,
                 Some(at) => tokio::select! {
+                    biased;
                     () = tokio::time::sleep_until(at) => self.expire(),
                     () = self.alarm_moved.notified() => {}
                 },

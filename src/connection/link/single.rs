@@ -1,0 +1,40 @@
+//! What becomes of one request alone, while its link goes on.
+
+use super::{Link, Loss, Outcome, Pending, Slot, delivery_of};
+use crate::{error::Delivery, wire::RequestId};
+
+impl Link {
+    /// Fails one request alone, if it still waits.
+    pub(crate) fn fail(&self, id: RequestId, loss: Loss) {
+        let waker = self.state.lock().settle(id, Err(loss)).flatten();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Takes a request out of the table that its own exchange has settled. If something else was
+    /// first, that counts, unless the exchange knows better: that nothing has left.
+    pub(super) fn conclude(&self, id: RequestId, outcome: Outcome) -> Outcome {
+        if let Ok(frame) = &outcome {
+            self.usage.count_received(frame.len());
+        }
+        let unsent = delivery_of(&outcome) == Delivery::NotSent;
+        match self.state.lock().take(id) {
+            Some(Pending { slot: Slot::Settled(..), .. }) if unsent => outcome,
+            Some(Pending { slot: Slot::Settled(earlier, _), .. }) => earlier,
+            Some(Pending { slot: Slot::Waiting(_), .. }) | None => outcome,
+        }
+    }
+
+    /// Whether somebody waits for the answer to this request.
+    pub(crate) fn waits_for(&self, id: RequestId) -> bool {
+        self.state.lock().pending.get(&id).is_some_and(Pending::is_waiting)
+    }
+
+    /// Notes that the server said of a request that it did not take it, for when the link goes down.
+    pub(crate) fn refused(&self, id: RequestId) {
+        if let Some(pending) = self.state.lock().pending.get_mut(&id) {
+            pending.refused = true;
+        }
+    }
+}

@@ -38,6 +38,8 @@ use crate::secret::Secret;
 
 pub(crate) use authority::Authority;
 #[cfg(feature = "oauth")]
+pub(crate) use grant::Declared;
+#[cfg(feature = "oauth")]
 pub use grant::{ClientCredentials, EnterpriseManaged, JwtBearer};
 #[cfg(feature = "oauth")]
 pub use login::Login;
@@ -60,7 +62,7 @@ pub struct Auth(pub(crate) Kind);
 pub(crate) enum Kind {
     Fixed(Fixed),
     #[cfg(feature = "oauth")]
-    Grant(Box<grant::Declared>),
+    Grant(Box<Declared>),
 }
 
 /// What stays as it is, until the secret behind it changes.
@@ -95,26 +97,26 @@ impl Auth {
     /// OAuth 2.1 client credentials: the program itself is who is authorized, and nobody logs in.
     #[cfg(feature = "oauth")]
     pub fn client_credentials(credentials: ClientCredentials) -> Self {
-        Self(Kind::Grant(Box::new(grant::Declared::ClientCredentials(credentials))))
+        Self(Kind::Grant(Box::new(Declared::ClientCredentials(credentials))))
     }
 
     /// A token for an assertion that the workload was given by its platform (RFC 7523, 2.1).
     #[cfg(feature = "oauth")]
     pub fn jwt_bearer(bearer: JwtBearer) -> Self {
-        Self(Kind::Grant(Box::new(grant::Declared::JwtBearer(bearer))))
+        Self(Kind::Grant(Box::new(Declared::JwtBearer(bearer))))
     }
 
     /// Enterprise-managed authorization: the identity provider of the enterprise decides, and nobody
     /// is asked (MCP, extension enterprise-managed-authorization).
     #[cfg(feature = "oauth")]
     pub fn enterprise_managed(managed: EnterpriseManaged) -> Self {
-        Self(Kind::Grant(Box::new(grant::Declared::Enterprise(managed))))
+        Self(Kind::Grant(Box::new(Declared::Enterprise(managed))))
     }
 
     /// OAuth 2.1 with a person who logs in once: see [`OAuth`].
     #[cfg(feature = "oauth")]
     pub fn oauth(oauth: OAuth) -> Self {
-        Self(Kind::Grant(Box::new(grant::Declared::Person(oauth))))
+        Self(Kind::Grant(Box::new(Declared::Person(oauth))))
     }
 
     /// The header that it is shown in, as it was declared.

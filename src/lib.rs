@@ -7,6 +7,8 @@
 // What a host declares.
 #[cfg(feature = "http")]
 mod auth;
+#[cfg(feature = "config")]
+pub mod config;
 mod policy;
 mod secret;
 mod spec;

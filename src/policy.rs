@@ -103,7 +103,7 @@ impl Default for RestartPolicy {
 pub struct Backoff {
     pub(crate) initial: Duration,
     pub(crate) max: Duration,
-    jitter: bool,
+    pub(crate) jitter: bool,
 }
 
 impl Backoff {

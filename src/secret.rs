@@ -2,6 +2,7 @@
 
 mod command;
 mod resolve;
+mod value;
 
 use std::{error::Error, ffi::OsString, fmt, path::PathBuf, pin::Pin, sync::Arc};
 
@@ -32,6 +33,17 @@ pub(crate) enum Source {
     File(PathBuf),
     Command(Command),
     Provider(String),
+    /// A variable, or this text where it is not set or empty.
+    EnvOr(OsString, String),
+    /// A text with secrets in it.
+    Joined(Arc<[Piece]>),
+}
+
+/// A piece of a text with secrets in it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Text(String),
+    Secret(Secret),
 }
 
 /// A program that prints a secret.
@@ -85,6 +97,18 @@ impl Secret {
         Self(Source::Provider(name.into()))
     }
 
+    /// A variable of the host's environment, or this text where it is not set or empty.
+    #[cfg(feature = "config")]
+    pub(crate) fn env_or(name: impl Into<OsString>, otherwise: impl Into<String>) -> Self {
+        Self(Source::EnvOr(name.into(), otherwise.into()))
+    }
+
+    /// A text with secrets in it. Those are what is redacted, not the text around them.
+    #[cfg(feature = "config")]
+    pub(crate) fn joined(pieces: impl IntoIterator<Item = Piece>) -> Self {
+        Self(Source::Joined(pieces.into_iter().collect()))
+    }
+
     /// What it is called in errors and `Debug`.
     pub(crate) fn reference(&self) -> String {
         match &self.0 {
@@ -96,6 +120,14 @@ impl Secret {
                 if op { shown.clone() } else { format!("exec {shown}") }
             }
             Source::Provider(name) => format!("provider {name}"),
+            Source::EnvOr(name, _) => format!("env {}, or a default", name.to_string_lossy()),
+            Source::Joined(pieces) => {
+                let secrets = pieces.iter().filter_map(|piece| match piece {
+                    Piece::Text(_) => None,
+                    Piece::Secret(secret) => Some(secret.reference()),
+                });
+                format!("text with {}", secrets.collect::<Vec<_>>().join(" and "))
+            }
         }
     }
 }
@@ -103,6 +135,19 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret({})", self.reference())
+    }
+}
+
+#[cfg(feature = "config")]
+impl Command {
+    /// The reference, where it is one to 1Password.
+    pub(crate) fn op_reference(&self) -> Option<&str> {
+        let op = self.argv.first().is_some_and(|program| program == "op");
+        (op && self.shown.starts_with("op://")).then_some(&self.shown)
+    }
+
+    pub(crate) fn words(&self) -> Vec<String> {
+        self.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect()
     }
 }
 

@@ -76,6 +76,18 @@ impl ServerSpec {
         }
     }
 
+    /// The name that it was declared by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How it is reached.
+    #[must_use]
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     /// Names the tools `<prefix>.<tool>` instead of `<server>.<tool>`; the empty prefix gives the
     /// bare `<tool>`.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
@@ -375,7 +387,7 @@ impl From<HttpSse> for Transport {
 #[must_use]
 pub struct Stdio {
     pub(crate) command: OsString,
-    pub(crate) args: Vec<OsString>,
+    pub(crate) args: Vec<ArgValue>,
     pub(crate) env: Vec<(OsString, EnvValue)>,
     pub(crate) cwd: Option<PathBuf>,
     pub(crate) eof_grace: Duration,
@@ -397,13 +409,21 @@ impl Stdio {
 
     /// Adds an argument.
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
-        self.args.push(arg.into());
+        self.args.push(ArgValue::Literal(arg.into()));
         self
     }
 
     /// Adds arguments.
     pub fn args(mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
-        self.args.extend(args.into_iter().map(Into::into));
+        self.args.extend(args.into_iter().map(|arg| ArgValue::Literal(arg.into())));
+        self
+    }
+
+    /// Adds an argument that is a secret, resolved at each start. Whoever may list the processes of
+    /// this machine can read it while the server runs: a variable
+    /// ([`env_from`](Self::env_from)) is the better place, where the server knows one.
+    pub fn arg_from(mut self, secret: Secret) -> Self {
+        self.args.push(ArgValue::Secret(secret));
         self
     }
 
@@ -451,7 +471,7 @@ impl Stdio {
         if has_nul(&self.command) {
             faults.push(SpecError::NulByte { server: server(), what: "the command".to_owned() });
         }
-        for (n, _) in self.args.iter().enumerate().filter(|(_, arg)| has_nul(arg)) {
+        for (n, _) in self.args.iter().enumerate().filter(|(_, arg)| arg.has_nul()) {
             faults
                 .push(SpecError::NulByte { server: server(), what: format!("argument {}", n + 1) });
         }
@@ -471,8 +491,23 @@ fn has_nul(text: &OsString) -> bool {
     text.as_encoded_bytes().contains(&0)
 }
 
+/// Where an argument of a child comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ArgValue {
+    /// The declaration itself.
+    Literal(OsString),
+    /// Wherever the secret is kept, at the moment of the start.
+    Secret(Secret),
+}
+
+impl ArgValue {
+    fn has_nul(&self) -> bool {
+        matches!(self, Self::Literal(text) if has_nul(text))
+    }
+}
+
 /// Where the value of a child's environment variable comes from.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum EnvValue {
     /// The host's environment, at the moment of the start.
     Inherited,

@@ -111,6 +111,25 @@ impl ClientCredentials {
     }
 }
 
+#[cfg(feature = "config")]
+impl ClientCredentials {
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its secret, if it has no private key instead.
+    pub(crate) fn secret(&self) -> Option<&Secret> {
+        match &self.proof {
+            Credential::Secret(secret, _) => Some(secret),
+            Credential::Key(_) => None,
+        }
+    }
+
+    pub(crate) fn declared_token_url(&self) -> Option<&str> {
+        self.token_url.as_deref()
+    }
+}
+
 impl fmt::Debug for ClientCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientCredentials")
@@ -208,7 +227,7 @@ impl Declared {
         !matches!(self, Self::Person(_))
     }
 
-    pub(super) fn scopes(&self) -> &[String] {
+    pub(crate) fn scopes(&self) -> &[String] {
         match self {
             Self::ClientCredentials(declared) => &declared.scopes,
             Self::JwtBearer(declared) => &declared.scopes,

@@ -1,8 +1,8 @@
 //! OAuth with a person: what a host declares of it.
 
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, path::PathBuf, sync::Arc};
 
-use super::store::TokenStore;
+use super::store::{FileTokenStore, TokenStore};
 use crate::secret::Secret;
 
 /// OAuth 2.1 with a person who logs in once, in a browser that the host opens, or the person by hand
@@ -39,12 +39,14 @@ use crate::secret::Secret;
 #[derive(Clone)]
 #[must_use]
 pub struct OAuth {
-    pub(super) client: Option<(String, Option<Secret>)>,
+    pub(crate) client: Option<(String, Option<Secret>)>,
     pub(super) metadata_url: Option<String>,
-    pub(super) client_name: String,
+    pub(crate) client_name: String,
     pub(super) scopes: Vec<String>,
-    pub(super) redirect_uri: Option<String>,
+    pub(crate) redirect_uri: Option<String>,
     pub(super) store: Option<Arc<dyn TokenStore>>,
+    /// Its folder, where the store is one of files: two of them are the same store.
+    pub(crate) folder: Option<PathBuf>,
 }
 
 impl OAuth {
@@ -58,6 +60,7 @@ impl OAuth {
             scopes: Vec::new(),
             redirect_uri: None,
             store: None,
+            folder: None,
         }
     }
 
@@ -97,6 +100,8 @@ impl OAuth {
 
     /// Where the tokens are kept. Default: in memory, as long as the session lives.
     pub fn store(mut self, store: impl TokenStore) -> Self {
+        let files = (&store as &dyn Any).downcast_ref::<FileTokenStore>();
+        self.folder = files.map(|files| files.folder().to_owned());
         self.store = Some(Arc::new(store));
         self
     }

@@ -19,11 +19,11 @@ use crate::error::{CallError, Delivery};
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[must_use]
 pub struct RetryPolicy {
-    max_attempts: u32,
-    delay: Duration,
-    backoff: f64,
-    jitter: bool,
-    retry_unsafe: bool,
+    pub(crate) max_attempts: u32,
+    pub(crate) delay: Duration,
+    pub(crate) backoff: f64,
+    pub(crate) jitter: bool,
+    pub(crate) retry_unsafe: bool,
 }
 
 impl RetryPolicy {

@@ -5,7 +5,7 @@ use std::{ffi::OsStr, path::Path, sync::Arc, time::Duration};
 use secrecy::SecretString;
 use tokio::io::AsyncReadExt as _;
 
-use super::{Provider, Secret, Source, command, without_line_end};
+use super::{Piece, Provider, Secret, Source, command, value, without_line_end};
 use crate::{
     connection::SessionScope,
     error::{SecretCause, SecretError},
@@ -38,6 +38,30 @@ impl SessionScope {
         secret: &Secret,
         server: Option<&Arc<str>>,
     ) -> Result<SecretString, SecretError> {
+        let Source::Joined(pieces) = &secret.0 else {
+            return self.resolve_one(secret, server).await;
+        };
+        let mut values = Vec::with_capacity(pieces.len());
+        for piece in pieces.iter() {
+            values.push(match piece {
+                Piece::Text(text) => SecretString::from(text.as_str()),
+                Piece::Secret(secret) => self.resolve_one(secret, server).await?,
+            });
+        }
+        Ok(value::join(&values))
+    }
+
+    async fn resolve_one(
+        &self,
+        secret: &Secret,
+        server: Option<&Arc<str>>,
+    ) -> Result<SecretString, SecretError> {
+        // A default stands in the declaration for all to read, and may be empty.
+        if let Source::EnvOr(name, otherwise) = &secret.0
+            && environment::variable(name).is_none_or(|value| value.is_empty())
+        {
+            return Ok(SecretString::from(otherwise.as_str()));
+        }
         let failed = |cause| SecretError { reference: secret.reference(), cause };
         let value = tokio::time::timeout(LIMIT, self.look_up(secret, server)).await;
         let value = value.unwrap_or(Err(SecretCause::TimedOut { after: LIMIT })).map_err(failed)?;
@@ -63,7 +87,9 @@ impl SessionScope {
     ) -> Result<SecretString, SecretCause> {
         match &secret.0 {
             Source::Literal(value) => Ok(value.clone()),
-            Source::Env(name) => variable(name),
+            Source::Env(name) | Source::EnvOr(name, _) => variable(name),
+            // Its pieces are resolved one by one, and none is a text with secrets again.
+            Source::Joined(_) => Err(SecretCause::NotText),
             Source::File(path) => file(path).await,
             Source::Command(command) => {
                 let server = server.cloned().unwrap_or_else(|| "secrets".into());

@@ -120,6 +120,15 @@ impl StreamableHttp {
     }
 }
 
+impl StreamableHttp {
+    /// The same URL, reached by nothing but HTTP+SSE.
+    #[cfg(feature = "config")]
+    pub(crate) fn into_sse(mut self) -> HttpSse {
+        self.http.pinned = Some(Pin::Sse);
+        Remote { http: self.http, kind: PhantomData }
+    }
+}
+
 impl HttpSse {
     /// A server whose stream is at this URL, such as `https://example.com/sse`. `http://` is refused
     /// unless it leads to this machine, or [`allow_plain_http`](Self::allow_plain_http) says

@@ -11,15 +11,31 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     error::ConnectError,
-    spec::{EnvValue, Stdio},
+    spec::{ArgValue, EnvValue, Stdio},
 };
 
 /// The variables that every child gets from the host's environment, besides those that start with
 /// `LC_`: without them few programs work, and none of them holds a secret.
 const BASE: [&str; 7] = ["PATH", "HOME", "LANG", "TERM", "TMPDIR", "USER", "SHELL"];
 
-/// Secrets, by the variables that they are for.
-pub(crate) type Resolved = HashMap<OsString, SecretString>;
+/// The secrets of a child.
+#[derive(Default)]
+pub(crate) struct Resolved {
+    /// By the variables that they are for.
+    pub(crate) variables: HashMap<OsString, SecretString>,
+    /// In the order of the arguments that they are.
+    pub(crate) arguments: Vec<SecretString>,
+}
+
+/// All arguments of a child.
+pub(crate) fn arguments(stdio: &Stdio, resolved: &Resolved) -> Vec<OsString> {
+    let mut secrets = resolved.arguments.iter();
+    let argument = |value: &ArgValue| match value {
+        ArgValue::Literal(text) => Some(text.clone()),
+        ArgValue::Secret(_) => secrets.next().map(|secret| secret.expose_secret().into()),
+    };
+    stdio.args.iter().filter_map(argument).collect()
+}
 
 /// The whole environment of a child: the base set, then what its spec names.
 pub(crate) fn variables(stdio: &Stdio, resolved: &Resolved) -> Vec<(OsString, OsString)> {
@@ -28,14 +44,14 @@ pub(crate) fn variables(stdio: &Stdio, resolved: &Resolved) -> Vec<(OsString, Os
         let value = match value {
             EnvValue::Inherited => env::var_os(name)?,
             EnvValue::Literal(value) => value.clone(),
-            EnvValue::Secret(_) => resolved.get(name)?.expose_secret().into(),
+            EnvValue::Secret(_) => resolved.variables.get(name)?.expose_secret().into(),
         };
         Some((name.clone(), value))
     });
     base.chain(named).collect()
 }
 
-/// Whether a secret can be a variable.
+/// Whether a secret can be a variable, or an argument.
 pub(crate) fn fits(secret: &SecretString) -> bool {
     !secret.expose_secret().contains('\0')
 }

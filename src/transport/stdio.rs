@@ -108,7 +108,7 @@ pub(crate) fn start(
     let (our_err, child_err) = io::pipe().map_err(refused)?;
     let mut command = tokio::process::Command::new(&program);
     command
-        .args(&stdio.args)
+        .args(environment::arguments(stdio, secrets))
         .env_clear()
         .envs(variables)
         .stdin(child_in)

@@ -44,6 +44,10 @@ impl FileTokenStore {
         Self { folder: folder.into() }
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The name says nothing, for URLs do not fit into names.
     fn path(&self, key: &TokenKey, ending: &str) -> PathBuf {
         let mut hash = Sha256::new();

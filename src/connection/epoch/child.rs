@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use secrecy::SecretString;
 use tokio::sync::Notify;
 use tokio_util::sync::DropGuard;
 
@@ -15,7 +16,8 @@ use crate::{
         link::{DownOnDrop, Link, Way},
     },
     error::{ConnectError, SecretCause, SecretError},
-    spec::{EnvValue, Stdio},
+    secret::Secret,
+    spec::{ArgValue, EnvValue, Stdio},
     transport::{
         environment::{self, Resolved},
         process::{Leader, Process},
@@ -80,7 +82,7 @@ impl Epoch {
     /// Starts the process, and the tasks of its link.
     async fn start_child(&self, spec: &Stdio) -> Result<(Running, Child), ConnectError> {
         let scope = &self.connection.scope;
-        let secrets = self.resolve_environment(spec).await?;
+        let secrets = self.resolve_secrets(spec).await?;
         let started = stdio::start(spec, &secrets, &scope.census)?;
         let stdio::Started { leader, stdin, stdout, stderr } = started;
         let process = self.adopt(leader, spec)?;
@@ -109,20 +111,27 @@ impl Epoch {
         Ok((running, child))
     }
 
-    /// The secrets that the child is told by its environment.
-    async fn resolve_environment(&self, spec: &Stdio) -> Result<Resolved, ConnectError> {
-        let (scope, name) = (&self.connection.scope, self.connection.name());
-        let mut resolved = Resolved::new();
+    /// The secrets that the child is told by its environment and its arguments.
+    async fn resolve_secrets(&self, spec: &Stdio) -> Result<Resolved, ConnectError> {
+        let mut resolved = Resolved::default();
         for (variable, value) in &spec.env {
             let EnvValue::Secret(secret) = value else { continue };
-            let value = scope.resolve(secret, Some(name)).await?;
-            if !environment::fits(&value) {
-                let (reference, cause) = (secret.reference(), SecretCause::Unfit);
-                return Err(SecretError { reference, cause }.into());
-            }
-            resolved.insert(variable.clone(), value);
+            resolved.variables.insert(variable.clone(), self.resolve(secret).await?);
+        }
+        for argument in &spec.args {
+            let ArgValue::Secret(secret) = argument else { continue };
+            resolved.arguments.push(self.resolve(secret).await?);
         }
         Ok(resolved)
+    }
+
+    async fn resolve(&self, secret: &Secret) -> Result<SecretString, ConnectError> {
+        let value = self.connection.scope.resolve(secret, Some(self.connection.name())).await?;
+        if !environment::fits(&value) {
+            let (reference, cause) = (secret.reference(), SecretCause::Unfit);
+            return Err(SecretError { reference, cause }.into());
+        }
+        Ok(value)
     }
 
     fn adopt(&self, leader: Leader, spec: &Stdio) -> Result<Process, ConnectError> {

@@ -12,7 +12,7 @@
 //! assert_eq!(loaded.specs[0].name(), "git");
 //! assert_eq!(
 //!     loaded.faults[0].to_string(),
-//!     "servers.json:1:57: mcpServers.web: it has neither a command nor a url; \
+//!     "servers.json:1:52: mcpServers.web: it has neither a command nor a url; \
 //!      name the program to start, or the URL to talk to",
 //! );
 //! assert!(loaded.warnings[0].to_string().ends_with("did you mean \"url\"?"));

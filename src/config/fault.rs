@@ -41,7 +41,12 @@ pub(super) fn meant<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Op
     // Clients write what others do in other cases: `startupTimeout`, `startup_timeout`.
     let plain = |word: &str| word.replace(['_', '-'], "").to_lowercase();
     let given = plain(given);
-    let near = known.map(|word| (strsim::jaro_winkler(&given, &plain(word)), word));
+    let near = known.map(|word| {
+        let known = plain(word);
+        // In short words, one slip weighs too much.
+        let slip = known.len() > 2 && strsim::osa_distance(&given, &known) <= 1;
+        (if slip { 1.0 } else { strsim::jaro_winkler(&given, &known) }, word)
+    });
     let best = near.max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 > 0.84).then(|| format!("did you mean {:?}?", best.1))
 }
@@ -57,6 +62,7 @@ mod tests {
         assert_eq!(meant("agrs").unwrap(), "did you mean \"args\"?");
         assert_eq!(meant("requestTimeout").unwrap(), "did you mean \"request_timeout\"?");
         assert_eq!(meant("comand").unwrap(), "did you mean \"command\"?");
+        assert_eq!(meant("evn").unwrap(), "did you mean \"env\"?");
         assert_eq!(meant("gallery"), None);
     }
 }

@@ -44,8 +44,8 @@ pub(super) fn meant<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Op
     let near = known.map(|word| {
         let known = plain(word);
         // In short words, one slip weighs too much.
-        let slip = known.len() > 2 && strsim::osa_distance(&given, &known) <= 1;
-        (if slip { 1.0 } else { strsim::jaro_winkler(&given, &known) }, word)
+        let slip = known.len() > 2 && strsim::osa_distance(&given, &known) == 1;
+        (if slip { 0.97 } else { strsim::jaro_winkler(&given, &known) }, word)
     });
     let best = near.max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 > 0.84).then(|| format!("did you mean {:?}?", best.1))

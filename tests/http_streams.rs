@@ -227,7 +227,7 @@ fn progress_comes_with_the_answer_of_its_call() {
                 let method = "notifications/progress";
                 let told = object!({ "jsonrpc": "2.0", "method": method, "params": params });
                 steps.push(http_server::event(&told));
-                steps.push(Step::Pause(Duration::from_millis(200)));
+                steps.push(Step::Pause(Duration::from_millis(500)));
             }
             let result = object!({ "content": [{ "type": "text", "text": "done" }]});
             steps.push(http_server::event(&http_server::answer(request, &result)));
@@ -235,7 +235,7 @@ fn progress_comes_with_the_answer_of_its_call() {
             steps
         });
         let session = open(&world, remote(&server)).await;
-        let call = session.call("a.progress", ()).idle_timeout(Duration::from_millis(800));
+        let call = session.call("a.progress", ()).idle_timeout(Duration::from_secs(2));
         assert_eq!(ended(call).await.unwrap().text(), "done");
         is_unharmed(&session).await;
     });

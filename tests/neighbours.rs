@@ -90,7 +90,7 @@ fn a_server_that_burns_a_core_leaves_the_others_their_latency() {
         for _ in 0..100 {
             let began = Instant::now();
             assert_echo(&session, "b.echo").await;
-            assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+            assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         }
         assert_echo(&session, "a.echo").await;
     });

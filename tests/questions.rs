@@ -63,11 +63,12 @@ fn the_idle_limit_pauses_while_the_host_thinks() {
         let thinks = Arc::new(Notify::new());
         person.thinks = Some(Arc::clone(&thinks));
         let session = open(&world, "legacy", &person).await;
-        let idle = Duration::from_millis(100);
+        // Long enough for the question to come in time, however slow the machine is.
+        let idle = Duration::from_secs(2);
         let call = session.call("a.ask", json!({})).idle_timeout(idle);
         let asked = async {
             world::eventually(SOON, "the host is asked", || !person.asked().is_empty()).await;
-            sleep(idle * 4).await;
+            sleep(idle * 2).await;
             thinks.notify_one();
         };
         let (output, ()) = tokio::join!(call, asked);

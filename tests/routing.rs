@@ -96,7 +96,7 @@ fn calls_that_hang_end_at_their_deadlines_and_cost_nobody_the_link() {
         for outcome in <[_; 3]>::from(tokio::join!(call(), call(), call())) {
             assert_eq!(outcome.unwrap_err().kind(), "timed_out");
         }
-        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
         let told = || count(&log, "notifications/cancelled") == 3;
         world::eventually(Duration::from_secs(10), "each is cancelled", told).await;
         assert_same_link(&session);

@@ -14,7 +14,7 @@ const GRACE: Duration = Duration::from_millis(300);
 /// Both steps of the ladder, and what the kernel may take after the last.
 const LADDER: Duration = Duration::from_millis(1600);
 /// Air for a machine that does other things too.
-const AIR: Duration = Duration::from_secs(2);
+const AIR: Duration = Duration::from_secs(5);
 
 fn quick(name: &str, stdio: Stdio) -> ServerSpec {
     ServerSpec::new(name, stdio.eof_grace(GRACE).term_grace(GRACE))

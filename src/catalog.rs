@@ -2,13 +2,14 @@
 
 mod annotations;
 mod board;
+mod listing;
 mod mirror;
 mod naming;
 mod tool;
 
 pub use annotations::Annotations;
 pub(crate) use board::Board;
-pub(crate) use tool::Listing;
+pub(crate) use listing::Listing;
 pub use tool::Tool;
 
 use std::{fmt, sync::Arc};

@@ -4,18 +4,28 @@
 #[path = "support/world.rs"]
 mod world;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use callboard::{
-    Backoff, Change, Memory, RestartPolicy, Runtime, ServerSpec, Topics, TransportKind,
+    Backoff, Change, Memory, MemoryListener, RestartPolicy, Runtime, ServerSpec, Topics,
+    TransportKind,
     testing::{Client, Era, Fault, Server},
 };
 use rmcp::{
     ServerHandler, ServiceExt as _, handler::server::wrapper::Parameters, tool, tool_handler,
     tool_router,
 };
-use serde_json::json;
-use tokio::time::timeout;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    time::timeout,
+};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -46,7 +56,7 @@ fn a_server_in_memory_works_as_any_other_in_both_eras() {
             assert_eq!(status.transport, Some(TransportKind::Memory));
             assert_eq!(status.protocol_version.as_deref(), Some(version));
             let output = session.call("a.add", json!({ "a": 2, "b": 3 })).await.unwrap();
-            assert_eq!(output.structured::<serde_json::Value>().unwrap().unwrap()["sum"], 5);
+            assert_eq!(output.structured::<Value>().unwrap().unwrap()["sum"], 5);
             let failed = session.call("a.add", json!({})).await.unwrap();
             assert!(failed.is_error() && failed.text() == "no numbers", "{}", failed.raw());
             assert_eq!(server.calls().len(), 2);
@@ -152,6 +162,57 @@ impl Sdk {
 impl ServerHandler for Sdk {}
 
 /// What listens at the other end may be any server, such as one on the protocol's own SDK.
+/// Answers as a server that lets its list of tools hold for a second, and has another tool each time.
+async fn lets_its_list_hold(mut listener: MemoryListener, lists: Arc<AtomicUsize>) {
+    let (read, mut write) = tokio::io::split(listener.accept().await);
+    let mut lines = BufReader::new(read).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        let message: Value = serde_json::from_str(&line).unwrap();
+        let result = match message["method"].as_str().unwrap() {
+            "server/discover" => json!({
+                "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {} },
+                "serverInfo": { "name": "s", "version": "1" }, "resultType": "complete",
+            }),
+            "tools/list" => {
+                let tool = format!("tool-{}", lists.fetch_add(1, Ordering::SeqCst));
+                let tool = json!({ "name": tool, "inputSchema": { "type": "object" } });
+                json!({ "tools": [tool], "ttlMs": 1000, "resultType": "complete" })
+            }
+            _ => json!({ "content": [], "resultType": "complete" }),
+        };
+        let answer = json!({ "jsonrpc": "2.0", "id": message["id"], "result": result });
+        write.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
+    }
+}
+
+/// C23: a list that has outlived what its server said of it is asked for again, if the server is in
+/// use; its age is no reason to ask on and on.
+#[test]
+fn a_list_of_tools_that_has_outlived_its_hint_is_asked_for_again_by_use() {
+    world::run_on_one_thread(SOON, async |world| {
+        let (memory, listener) = Memory::pair();
+        let lists = Arc::new(AtomicUsize::new(0));
+        let serving = tokio::spawn(lets_its_list_hold(listener, Arc::clone(&lists)));
+        let spec = ServerSpec::new("a", memory).required();
+        let session = world.runtime.session("test").server(spec).open().await.unwrap();
+        tokio::time::pause();
+        session.call("a.tool-0", ()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(lists.load(Ordering::SeqCst), 1, "never often");
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert_eq!(lists.load(Ordering::SeqCst), 2);
+        assert!(session.tool("a.tool-1").is_some() && session.tool("a.tool-0").is_none());
+        tokio::time::sleep(Duration::from_secs(1000)).await;
+        assert_eq!(lists.load(Ordering::SeqCst), 2, "nobody uses it");
+        session.call("a.tool-1", ()).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert_eq!(lists.load(Ordering::SeqCst), 3);
+        tokio::time::resume();
+        session.close().await;
+        timeout(SOON, serving).await.unwrap().unwrap();
+    });
+}
+
 #[test]
 fn the_other_end_is_a_stream_of_bytes() {
     world::run(async |_world| {

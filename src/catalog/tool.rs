@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    collections::HashSet,
     sync::{Arc, OnceLock},
 };
 
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Annotations, CatalogFault,
+    Annotations,
     mirror::{self, Mirror},
     naming,
 };
@@ -48,7 +47,7 @@ struct Inner {
 pub(crate) struct Description {
     id: Arc<str>,
     llm_name: String,
-    name: String,
+    pub(super) name: String,
     /// `"name":"…","arguments":`, ready to be put into a request.
     members: String,
     raw: Box<RawValue>,
@@ -253,53 +252,13 @@ impl Tool {
     }
 }
 
-/// What one server lists, with what was wrong with it.
-#[derive(Debug, Default)]
-pub(crate) struct Listing {
-    pub(crate) tools: Vec<Description>,
-    pub(crate) faults: Vec<CatalogFault>,
-    seen: HashSet<String>,
-    listed: usize,
-}
-
-impl Listing {
-    /// Takes one tool of a page, or quarantines it.
-    pub(crate) fn add(&mut self, server: &str, prefix: &str, raw: &RawValue, mirrors: bool) {
-        self.listed += 1;
-        let (name, reason) = match Description::read(prefix, raw, mirrors) {
-            Ok(described) if self.seen.insert(described.name.clone()) => {
-                return self.tools.push(described);
-            }
-            Ok(twice) => (Some(twice.name), "its name stands twice".to_owned()),
-            Err(fault) => fault,
-        };
-        let tool =
-            name.map_or_else(|| format!("number {}", self.listed), |name| format!("{name:?}"));
-        self.fault(CatalogFault::BadTool { server: server.to_owned(), tool, reason });
-    }
-
-    /// Whether a page could not be had.
-    pub(crate) fn broke_off(&self) -> bool {
-        matches!(self.faults.last(), Some(CatalogFault::ListingFailed { .. }))
-    }
-
-    /// How many tools were listed, good and bad.
-    pub(crate) fn listed(&self) -> usize {
-        self.listed
-    }
-
-    /// Keeps a fault. Of bad tools the first hundred have to do: a list may hold thousands.
-    pub(crate) fn fault(&mut self, fault: CatalogFault) {
-        const KEPT: usize = 100;
-        if self.faults.len() < KEPT || !matches!(fault, CatalogFault::BadTool { .. }) {
-            self.faults.push(fault);
-        }
-    }
-}
-
 impl Description {
     /// Checks what must be right for the tool to be called at all; the rest is the host's to judge.
-    fn read(prefix: &str, raw: &RawValue, mirrors: bool) -> Result<Self, (Option<String>, String)> {
+    pub(super) fn read(
+        prefix: &str,
+        raw: &RawValue,
+        mirrors: bool,
+    ) -> Result<Self, (Option<String>, String)> {
         #[derive(Deserialize)]
         struct Head<'a> {
             #[serde(borrow)]

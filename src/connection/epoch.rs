@@ -231,7 +231,8 @@ impl Epoch {
         })?;
         let (report, epoch) = (Arc::clone(&self.report), self.number);
         let post = move |listing| report(Report::Listed { epoch, listing });
-        self.spawn(listing::keep_fresh(connection, Arc::clone(&running.link), changed, post));
+        let (link, lasts) = (Arc::clone(&running.link), listing.lasting());
+        self.spawn(listing::keep_fresh(connection, link, changed, lasts, post));
         Ok(listing)
     }
 

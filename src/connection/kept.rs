@@ -4,7 +4,7 @@
 //! Each connection keeps its own, and has one set of credentials: what is private to a principal
 //! never reaches another.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::{
     Connection,
     handshake::Era,
+    listing,
     requests::{Answered, Question},
 };
 use crate::{
@@ -149,8 +150,7 @@ fn allowed(answered: &Answered) -> Option<Instant> {
         return None;
     }
     let hint: Hint = serde_json::from_str(answered.result.get()).ok()?;
-    let milliseconds = hint.ttl_ms.filter(|ttl| *ttl >= 1.0)?;
-    Instant::now().checked_add(Duration::from_millis(milliseconds as u64))
+    Instant::now().checked_add(listing::hinted(hint.ttl_ms)?)
 }
 
 /// Reads all pages of a list, or as many as make sense.

@@ -189,6 +189,11 @@ impl Link {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// How many requests it has had, or less than that by a few: it grows with use.
+    pub(crate) fn requests(&self) -> u64 {
+        self.ids.load(Ordering::Relaxed)
+    }
+
     /// The `_meta` of a request on this link.
     pub(crate) fn meta(&self, progress: bool) -> Meta<'_> {
         let members = match self.agreed.get() {

@@ -1,22 +1,22 @@
-//! Reading a server's list of tools, and keeping it fresh.
+//! Reading a server's list of tools.
+
+mod fresh;
 
 use std::{
     collections::{HashSet, hash_map::RandomState},
-    future::poll_fn,
     hash::BuildHasher as _,
     sync::Arc,
-    task::Poll,
     time::Duration,
 };
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::{sync::Notify, time::Instant};
-use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::fresh::{keep_fresh, listen};
 use super::{
     Connection,
     ask::{AskError, ask},
+    handshake::Era,
     link::{Link, Loss, Timing},
 };
 use crate::{
@@ -28,22 +28,6 @@ use crate::{
     toolset::SavedTools,
     wire::RawResult,
 };
-
-/// How long after a `list_changed` the next is waited for, and how long that may go on.
-const DEBOUNCE: Duration = Duration::from_millis(100);
-const DEBOUNCE_LIMIT: Duration = Duration::from_secs(1);
-
-/// How long a refresh may wait for one page.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long to wait before listening again to a server that ended the subscription.
-const LISTEN_AGAIN: Duration = Duration::from_secs(5);
-
-/// How often in a row a subscription may end young before it is given up.
-const LISTEN_ATTEMPTS: u32 = 5;
-
-/// The age at which a subscription was a good one.
-const LISTENED_WELL: Duration = Duration::from_secs(30);
 
 /// Why a listing says nothing at all: its question was lost.
 pub(crate) enum ListingLost {
@@ -66,6 +50,8 @@ pub(crate) async fn list_tools(
         tools: Vec<&'a RawValue>,
         #[serde(default)]
         next_cursor: Option<String>,
+        #[serde(default)]
+        ttl_ms: Option<f64>,
     }
     let (server, prefix) = (connection.name().as_ref(), connection.spec.tool_prefix());
     let limits = &connection.spec.limits;
@@ -99,6 +85,9 @@ pub(crate) async fn list_tools(
                 break;
             }
         };
+        if link.era() == Some(Era::Modern) {
+            listing.lasts(hinted(page.ttl_ms));
+        }
         for tool in page.tools {
             if listing.listed() == limits.max_tools {
                 let (server, limit) = (server.to_owned(), limits.max_tools);
@@ -119,6 +108,12 @@ pub(crate) async fn list_tools(
         cursor = Some(next);
     }
     Ok(listing)
+}
+
+/// For how long an answer may be used, by what its server says in milliseconds. C23: nothing is
+/// said by no number, nor by a negative one.
+pub(super) fn hinted(ttl_ms: Option<f64>) -> Option<Duration> {
+    ttl_ms.filter(|ttl| *ttl >= 1.0).map(|ttl| Duration::from_millis(ttl as u64))
 }
 
 async fn page(
@@ -180,89 +175,5 @@ pub(crate) fn put_up(connection: &Arc<Connection>, saved: &SavedTools) {
 impl CatalogFault {
     fn is_collision_of(&self, server: &str) -> bool {
         matches!(self, Self::Collision { servers, .. } if servers.0 == server || servers.1 == server)
-    }
-}
-
-/// The task that lists again when the server says that its tools changed: once for all that it says
-/// within a moment, and never twice at the same time. Ends with the link.
-pub(crate) async fn keep_fresh(
-    connection: Arc<Connection>,
-    link: Arc<Link>,
-    tools_changed: Arc<Notify>,
-    post: impl Fn(Listing) + Send,
-) {
-    let timing = Timing { idle: Some(PAGE_TIMEOUT), total: None };
-    let refresh = async {
-        loop {
-            tools_changed.notified().await;
-            debounce(&tools_changed).await;
-            match Box::pin(list_tools(&connection, &link, timing)).await {
-                Ok(listing) => post(listing),
-                Err(ListingLost::Down(_)) => return,
-                // What was listed before stands, until the question comes through.
-                Err(ListingLost::Http(_)) => {
-                    tokio::time::sleep(LISTEN_AGAIN.mul_f64(fastrand::f64())).await;
-                    tools_changed.notify_one();
-                }
-            }
-        }
-    };
-    tokio::select! {
-        biased;
-        () = refresh => {}
-        _ = link.down() => {}
-    }
-}
-
-async fn debounce(changed: &Notify) {
-    let limit = Instant::now() + DEBOUNCE_LIMIT;
-    while Instant::now() < limit {
-        if tokio::time::timeout(DEBOUNCE, changed.notified()).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// The task that asks a modern server to tell about changes of its tools (MCP 2026-07-28,
-/// basic/patterns/subscriptions): there, nobody is told unasked. Ends with the link.
-///
-/// `subscribed` fires once the question is on its way, or will not be.
-pub(crate) async fn listen(
-    link: Arc<Link>,
-    tools_changed: Arc<Notify>,
-    subscribed: CancellationToken,
-) {
-    let _subscribed = subscribed.clone().drop_guard();
-    let subscribe = async {
-        let mut failures = 0;
-        while failures < LISTEN_ATTEMPTS {
-            let began = Instant::now();
-            let question = ask(&link, "subscriptions/listen", Timing::default(), |frame| {
-                frame.extend_from_slice(br#""notifications":{"toolsListChanged":true}"#);
-                Ok(())
-            });
-            let mut question = std::pin::pin!(question);
-            // It is queued by the first poll.
-            let first = poll_fn(|cx| Poll::Ready(question.as_mut().poll(cx))).await;
-            subscribed.cancel();
-            let ended = match first {
-                Poll::Ready(ended) => ended,
-                Poll::Pending => question.await,
-            };
-            // A server that refuses will refuse again; one that ended it may have missed a change.
-            match ended {
-                Ok(_) => {}
-                Err(AskError::Lost(Loss::Http { error, .. })) if error.is_transient() => {}
-                Err(_) => return,
-            }
-            failures = if began.elapsed() < LISTENED_WELL { failures + 1 } else { 0 };
-            tokio::time::sleep(LISTEN_AGAIN.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-            tools_changed.notify_one();
-        }
-    };
-    tokio::select! {
-        biased;
-        () = subscribe => {}
-        _ = link.down() => {}
     }
 }

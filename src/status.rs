@@ -117,6 +117,11 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// Whether it is stopped, or is being stopped, for want of use.
+    pub(crate) fn is_asleep(self) -> bool {
+        matches!(self, Self::Idle | Self::GoingIdle)
+    }
+
     /// The name in snake case, as it stands in traces.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -10,10 +10,11 @@ mod world;
 use std::time::Duration;
 
 use both::{SOON, await_got, got, open, server};
-use callboard::{ListFault, LogLevel, ServerSpec, Topics, TraceContext};
+use callboard::{ListFault, LogLevel, Phase, ServerSpec, Topics, TraceContext};
 use person::Person;
 use serde_json::json;
 use tokio::time::timeout;
+use world::await_status;
 
 /// C21, C23, C27.
 #[test]
@@ -182,5 +183,35 @@ fn a_query_can_be_cancelled_and_has_its_limits() {
         let error = server.task("x").state().cancel_on(token).await.unwrap_err();
         assert_eq!(error.kind(), "cancelled");
         session.close().await;
+    });
+}
+
+/// FX-01, FX-15, FX-16: whatever a server is asked, and not only its tools, starts it.
+#[test]
+fn a_question_to_a_server_that_is_not_running_starts_it() {
+    world::run(async |world| {
+        for era in ["modern", "legacy"] {
+            let spec = |name| ServerSpec::new(name, server(&world, era));
+            let lazy = spec("lazy").lazy();
+            let idle = Duration::from_millis(50);
+            let asleep = spec("asleep").lazy().stop_when_idle(idle);
+            let specs = [lazy, asleep, spec("alone").per_call()];
+            let session = world.runtime.session("test").servers(specs).open().await.unwrap();
+            assert_eq!(world.processes().len(), 0);
+            for round in 0..2 {
+                for server in session.servers() {
+                    let note = server.resource("note://a").read().fresh().await.unwrap();
+                    assert!(note.text().starts_with("read "), "{note:?}");
+                    assert_eq!(server.prompts().await.unwrap().len(), 2);
+                    if server.name() == "alone" {
+                        assert_eq!(server.status().phase, Phase::Idle, "{round}");
+                    }
+                }
+                let asleep = session.server("asleep").unwrap();
+                await_status(&asleep, SOON, |status| status.phase == Phase::Idle).await;
+                assert_eq!(world.processes().len(), 1, "the lazy one");
+            }
+            session.close().await;
+        }
     });
 }

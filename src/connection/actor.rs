@@ -257,7 +257,7 @@ impl ActorState {
         let mut published = None;
         self.connection.status.send_if_modified(|status| {
             let epoch = state.epoch();
-            let asleep = matches!(from, Phase::Idle | Phase::GoingIdle);
+            let asleep = from.is_asleep();
             status.restarts += u64::from(epoch > status.epoch && epoch > 1 && !asleep);
             status.epoch = epoch;
             if let Some(error) = &error {

@@ -1,6 +1,6 @@
 //! The host's requests beside the calls of tools: admitted, timed, cancelled and lost as those are.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -12,13 +12,14 @@ use super::{
     handshake::{Capabilities, Era},
     link::{Link, Loss, Request, Subject, Timing},
     listeners::Listening,
-    rounds, wake,
+    per_call, rounds, wake,
 };
 use crate::{
     error::CallError,
     policy::WhenDown,
     progress::ProgressReport,
     queue::Writer,
+    spec::Opening,
     telemetry,
     wire::{self, Answer, Meta, RawResult},
 };
@@ -42,7 +43,7 @@ pub(crate) struct Question {
     /// Members that the host adds to the `_meta`.
     pub(crate) added: String,
     /// The link that it goes over, where that is not the live one.
-    pub(crate) over: Option<Arc<Link>>,
+    pub(crate) over: OnceLock<Arc<Link>>,
     /// Whether a task is handed to the host instead of being followed.
     pub(crate) detached: bool,
 }
@@ -101,7 +102,7 @@ impl Question {
             progress: None,
             rounds: false,
             added: String::new(),
-            over: None,
+            over: OnceLock::new(),
             detached: false,
         }
     }
@@ -127,10 +128,35 @@ impl Question {
         connection: &Arc<Connection>,
         clock: Clock,
     ) -> Result<Answered, CallError> {
-        // One that is asleep is woken for it.
-        if self.over.is_none() && connection.spec.sleeps() {
-            wake::link(connection, WhenDown::default(), clock.ends()).await?;
+        let ends = clock.ends();
+        match connection.spec.opening {
+            _ if self.over.get().is_some() => {}
+            // All rounds of it go over the one link that it has.
+            Opening::PerCall => {
+                let transient = per_call::open(connection, ends).await?;
+                self.over.get_or_init(|| Arc::clone(&transient.link));
+                let answered = self.ask_awake(connection, clock).await;
+                transient.close(ends).await;
+                return answered;
+            }
+            Opening::Lazy | Opening::Eager if connection.spec.sleeps() => loop {
+                wake::link(connection, WhenDown::default(), ends).await?;
+                match self.ask_awake(connection, clock).await {
+                    // It fell asleep in the moment before.
+                    Err(CallError::NotReady { phase, .. }) if phase.is_asleep() => {}
+                    outcome => return outcome,
+                }
+            },
+            Opening::Lazy | Opening::Eager => {}
         }
+        self.ask_awake(connection, clock).await
+    }
+
+    async fn ask_awake(
+        &self,
+        connection: &Arc<Connection>,
+        clock: Clock,
+    ) -> Result<Answered, CallError> {
         let answered = self.send(connection, clock.left(), &[]).await?;
         rounds::complete(connection, self, answered, clock).await
     }
@@ -144,7 +170,7 @@ impl Question {
     ) -> Result<Answered, CallError> {
         let about = self.about(connection);
         let live = || connection.live_link().clone();
-        let link = self.over.clone().or_else(live).ok_or_else(|| not_ready(connection))?;
+        let link = self.over.get().cloned().or_else(live).ok_or_else(|| not_ready(connection))?;
         self.check_offer(connection, &link)?;
         let id = link.next_id();
         let trace = connection.trace_members();

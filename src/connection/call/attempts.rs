@@ -20,7 +20,6 @@ use crate::{
     output::Output,
     policy::{RetryPolicy, WhenDown},
     spec::Opening,
-    status::Phase,
     telemetry,
 };
 
@@ -155,8 +154,7 @@ impl<'a> Attempts<'a> {
             let outcome = self.send(Way::Live).await;
             // It may have fallen asleep, or been lost, in the moment before.
             let missed = matches!(outcome, Err(CallError::NotReady { .. }));
-            let asleep =
-                matches!(connection.status().phase, Phase::Idle | Phase::GoingIdle) && waits;
+            let asleep = connection.status().phase.is_asleep() && waits;
             if !missed || !(asleep || when_down == WhenDown::Wait) {
                 return outcome;
             }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 
@@ -72,7 +72,8 @@ impl Continued {
         drop(kept.arguments.write(&mut question.members));
         question.mirrored = tool.mirrored(&kept.arguments);
         question.added = tool.terms().meta.clone();
-        (question.rounds, question.over) = (true, over);
+        question.rounds = true;
+        question.over = over.map(OnceLock::from).unwrap_or_default();
         question
     }
 

@@ -23,7 +23,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let all = files(&root);
-    let ours = all.iter().filter(|path| !path.ends_with("tests.rs"));
+    // The command is a program on top of the library, like any other.
+    let ours = all
+        .iter()
+        .filter(|path| !path.ends_with("tests.rs") && !path.starts_with(root.join("bin")));
     let sources: Vec<_> = ours
         .map(|path| {
             let text = std::fs::read_to_string(path).unwrap();
@@ -198,5 +201,19 @@ fn files_are_short_and_none_is_named_mod() {
         assert!(!source.path.ends_with("mod.rs"), "{}", source.path);
         let lines = source.code.iter().filter(|line| !line.trim().is_empty()).count();
         assert!(lines <= 400, "{} has {lines} lines of code", source.path);
+    }
+}
+
+#[test]
+fn the_command_writes_in_one_file_and_knows_the_library_from_outside() {
+    let bin = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/callboard");
+    for path in files(&bin) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let writes = ["println!", "print!(", "io::stdout()", "io::stderr()"];
+        let found = writes.iter().find(|write| text.contains(**write));
+        let may = path.ends_with("console.rs") || path.ends_with("person.rs");
+        assert!(may || found.is_none(), "{found:?} in {}", path.display());
+        assert!(!text.contains("println!"), "{}", path.display());
+        assert!(text.lines().count() <= 400, "{} is long", path.display());
     }
 }

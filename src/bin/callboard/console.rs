@@ -1,0 +1,250 @@
+//! The one place that writes: results to stdout, all else to stderr.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use crossterm::style::Stylize as _;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::{
+    args::Cli,
+    exit::{Exit, Failure},
+};
+
+/// Lines that are longer are hard to read.
+const WIDEST: usize = 100;
+
+/// stdout and stderr, and what is known of who reads them.
+#[derive(Clone)]
+pub(crate) struct Console {
+    /// On stderr, and only if that is a terminal; other lines have to go around it.
+    bars: MultiProgress,
+    shown: bool,
+    pub(crate) json: bool,
+    /// Whether a person reads the results on a terminal.
+    pub(crate) terminal: bool,
+    /// Whether results, and errors, are coloured.
+    colour: (bool, bool),
+}
+
+/// What is said by a colour.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Tone {
+    Bad,
+    Warning,
+    Faint,
+    Strong,
+}
+
+impl Console {
+    pub(crate) fn new(cli: &Cli) -> Self {
+        let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        // https://no-color.org
+        let allowed = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let bars = MultiProgress::new();
+        let shown = err && !cli.quiet;
+        if !shown {
+            bars.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        Self {
+            bars,
+            shown,
+            json: cli.json,
+            terminal: out,
+            colour: (allowed && out, allowed && err),
+        }
+    }
+
+    /// How many columns a result may have; `None` where nobody counts them.
+    pub(crate) fn width(&self) -> Option<u16> {
+        let columns = crossterm::terminal::size().ok().map(|(columns, _)| columns);
+        columns.filter(|_| self.terminal)
+    }
+
+    /// Writes a result, with a line end.
+    pub(crate) fn result(&self, text: &str) -> Result<(), Failure> {
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        self.bytes(format!("{text}{end}").as_bytes())
+    }
+
+    /// Writes what came from a server: to a terminal without what would control it.
+    pub(crate) fn foreign(&self, text: &str) -> Result<(), Failure> {
+        if self.terminal { self.result(&harmless(text)) } else { self.result(text) }
+    }
+
+    /// Writes the one JSON document.
+    pub(crate) fn document(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value);
+        self.result(&text.map_err(|error| Failure::usage(error.to_string()))?)
+    }
+
+    /// Writes bytes as they are.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = self.bars.suspend(|| {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes).and_then(|()| stdout.flush())
+        });
+        written.map_err(|error| {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                return Failure::unread();
+            }
+            Failure::usage(format!("stdout cannot be written to: {error}"))
+        })
+    }
+
+    /// Says something beside the results.
+    pub(crate) fn note(&self, text: &str) {
+        let mut stderr = self.clone();
+        // There is nobody left to tell if this fails.
+        drop(stderr.write_all(format!("{text}\n").as_bytes()));
+    }
+
+    /// Says that something is not as it should be.
+    pub(crate) fn warn(&self, text: &str) {
+        self.note(&format!("{} {text}", tone("warning:", Tone::Warning, self.colour.1)));
+    }
+
+    /// Says what failed.
+    pub(crate) fn tell(&self, failure: &Failure) {
+        if let Some(report) = &failure.report {
+            let columns = crossterm::terminal::size().ok().filter(|_| self.colour.1);
+            let width = columns.map_or(80, |(columns, _)| usize::from(columns).min(WIDEST));
+            self.note(&report.sheet().color(self.colour.1).width(width).to_string());
+        } else {
+            let text = harmless(&failure.message);
+            self.note(&format!("{} {}", tone("error:", Tone::Bad, self.colour.1), text.trim_end()));
+        }
+    }
+
+    /// Says why there is no result, and how it ends therefore.
+    pub(crate) fn fail(&self, failure: &Failure) -> Exit {
+        if failure.message.is_empty() {
+            return failure.exit;
+        }
+        self.tell(failure);
+        if self.json {
+            // Nobody may read it, and it is said.
+            drop(self.document(&json!({ "error": failure.json() })));
+        }
+        failure.exit
+    }
+
+    /// Colours a part of a result.
+    pub(crate) fn paint(&self, text: &str, as_: Tone) -> String {
+        tone(text, as_, self.colour.0)
+    }
+
+    /// Shows that something takes its time, until it is dropped.
+    pub(crate) fn waiting(&self, what: String) -> Busy {
+        let bar = self.bars.add(ProgressBar::new_spinner());
+        bar.set_style(style("{spinner} {msg} {elapsed:.dim}"));
+        bar.set_message(what);
+        bar.enable_steady_tick(std::time::Duration::from_millis(100));
+        Busy(bar)
+    }
+
+    /// Takes all of that away.
+    pub(crate) fn clear(&self) {
+        // It is gone as well if it cannot be erased.
+        drop(self.bars.clear());
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+    }
+
+    /// Keeps the terminal free for a question, until what this returns is dropped.
+    pub(crate) fn undisturbed(&self) -> Undisturbed {
+        // It is only untidy if it cannot be erased.
+        drop(self.bars.clear());
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        Undisturbed { bars: self.bars.clone(), shown: self.shown }
+    }
+}
+
+/// Keeps the terminal free for a question.
+pub(crate) struct Undisturbed {
+    bars: MultiProgress,
+    shown: bool,
+}
+
+impl Drop for Undisturbed {
+    fn drop(&mut self) {
+        if self.shown {
+            self.bars.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+}
+
+/// Something that takes its time, shown as long as this lives.
+pub(crate) struct Busy(pub(crate) ProgressBar);
+
+impl Busy {
+    /// As of the server's own words: from one bar without an end to one with it.
+    pub(crate) fn progress(&self, done: f64, of: Option<f64>, message: Option<&str>) {
+        const STEPS: f64 = 1000.0;
+        if let Some(of) = of.filter(|of| *of > 0.0) {
+            self.0.set_style(style("{msg} {wide_bar} {percent:>3} % {elapsed:.dim}"));
+            self.0.set_length(1000);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it is clamped to the steps"
+            )]
+            self.0.set_position((done / of * STEPS).clamp(0.0, STEPS) as u64);
+        }
+        if let Some(message) = message {
+            self.0.set_message(harmless(message).replace('\n', " "));
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn tone(text: &str, tone: Tone, coloured: bool) -> String {
+    if !coloured {
+        return text.to_owned();
+    }
+    match tone {
+        Tone::Bad => text.red().bold().to_string(),
+        Tone::Warning => text.yellow().to_string(),
+        Tone::Faint => text.dim().to_string(),
+        Tone::Strong => text.bold().to_string(),
+    }
+}
+
+/// A text without the characters that a terminal takes for commands.
+pub(crate) fn harmless(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' => c,
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    text.replace("\r\n", "\n").chars().map(shown).collect()
+}
+
+/// Writes to stderr, around whatever is shown there.
+impl Write for Console {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bars.suspend(|| io::stderr().lock().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
+    }
+}
+
+impl MakeWriter<'_> for Console {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}

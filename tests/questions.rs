@@ -56,6 +56,29 @@ fn a_declined_sample_is_an_error_and_a_form_has_its_defaults() {
     });
 }
 
+/// Tools go only to a host that has declared that its model takes them.
+#[test]
+fn a_sample_with_tools_is_asked_of_a_host_that_takes_tools() {
+    world::run(async |world| {
+        for era in ["legacy", "modern"] {
+            let mut person = Person::new();
+            let session = open(&world, era, &person).await;
+            let text = session.call("a.sample", json!({ "tools": true })).await.unwrap().text();
+            assert!(text.contains("a sampled answer"), "{text}");
+            assert_eq!(person.asked(), ["sample a \"hm\" with weigh"]);
+            session.close().await;
+
+            person.capabilities = HostCapabilities::default().sampling();
+            let session = open(&world, era, &person).await;
+            let refused = session.call("a.sample", json!({ "tools": true })).await;
+            let told = refused.map_or_else(|error| error.to_string(), |output| output.text());
+            assert!(told.contains("does not take tools"), "{era}: {told}");
+            assert_eq!(person.asked().len(), 1, "{era}: the host is not asked");
+            session.close().await;
+        }
+    });
+}
+
 #[test]
 fn the_idle_limit_pauses_while_the_host_thinks() {
     world::run(async |world| {

@@ -90,6 +90,9 @@ def call(id, params):
     elif tool == "sample":
         request = {"messages": [{"role": "user", "content": {"type": "text", "text": "hm"}}],
                    "maxTokens": 5}
+        if params.get("arguments", {}).get("tools"):
+            request["tools"] = [{"name": "weigh", "inputSchema": {"type": "object"}}]
+            request["toolChoice"] = {"mode": "auto"}
         if not modern:
             waiting["s-1"] = id
             return send({"jsonrpc": "2.0", "id": "s-1", "method": "sampling/createMessage",

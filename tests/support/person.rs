@@ -63,7 +63,10 @@ impl Host for Person {
 
     fn sample(&self, question: SamplingQuestion) -> HostFuture<'_, Option<SamplingAnswer>> {
         let text = question.json()["messages"][0]["content"]["text"].to_string();
-        self.note(format!("sample {} {text}", question.server()));
+        let asked = question.json();
+        let tools = asked["tools"][0]["name"].as_str();
+        let with = tools.map(|tool| format!(" with {tool}")).unwrap_or_default();
+        self.note(format!("sample {} {text}{with}", question.server()));
         let answer = self.samples.then(|| SamplingAnswer::text("model-x", "a sampled answer"));
         Box::pin(std::future::ready(answer))
     }

@@ -40,14 +40,16 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use crate::{
     approval::Approval,
+    budget::{Budgets, MemoryWatch, Room},
     catalog::Board,
     census::Census,
+    error::CallError,
     event::{Event, Feed, Notification},
     host::{Host, HostCapabilities, LogLevel, Root},
     layer::{self, CallService},
@@ -131,6 +133,8 @@ pub(crate) struct SessionScope {
     pub(crate) layers: Option<CallService>,
     pub(crate) approval: Option<Approval>,
     pub(crate) secrets: Secrets,
+    pub(crate) budgets: Budgets,
+    pub(crate) memory: Arc<MemoryWatch>,
     /// What its calls came to.
     pub(crate) book: Book,
     pub(crate) opened: SystemTime,
@@ -230,6 +234,17 @@ impl Connection {
             || self.layers.is_some()
             || self.scope.layers.is_some()
             || self.scope.approval.is_some()
+            || self.scope.budgets.count_calls()
+    }
+
+    /// Waits for room in the budgets for a request of so many bytes, and takes it.
+    pub(crate) async fn room(
+        &self,
+        bytes: usize,
+        deadline: Option<Instant>,
+    ) -> Result<Room, CallError> {
+        let room = self.scope.budgets.call(bytes, deadline).await;
+        room.map_err(|over| CallError::OverBudget { server: self.name().to_string(), over })
     }
 
     /// Whether it has never listed its tools because nobody has started it yet.

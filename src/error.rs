@@ -3,6 +3,7 @@
 //! ([`DownReason`]), and why have I no result, and may I repeat ([`CallError`])?
 
 mod auth;
+mod budget;
 mod call;
 mod connect;
 mod down;
@@ -13,6 +14,7 @@ mod spec;
 mod typed;
 
 pub use auth::{AuthError, LoginReason};
+pub use budget::{BudgetItem, LimitOf, OverBudget};
 pub use call::{CallError, CallLimit, Delivery};
 pub use connect::{ConnectError, OpenError, RequiredFailure, ServerError, Stage};
 pub use down::{DownCause, DownReason};

@@ -53,6 +53,7 @@ mod trace;
 pub mod testing;
 
 // What runs.
+mod budget;
 mod connection;
 mod queue;
 #[cfg(feature = "validate")]
@@ -81,9 +82,9 @@ pub use census::{LeakReport, ProcessRecord};
 pub use changes::{Change, Changes, Filtered, Topics, Windows};
 pub use connection::call::{Call, Detach, Detached, Task};
 pub use error::{
-    AuthError, CallError, CallLimit, ConnectError, Delivery, DownCause, DownReason, HttpError,
-    LoginReason, OpenError, RequiredFailure, SecretCause, SecretError, ServerError, SpecError,
-    Stage, TypedError,
+    AuthError, BudgetItem, CallError, CallLimit, ConnectError, Delivery, DownCause, DownReason,
+    HttpError, LimitOf, LoginReason, OpenError, OverBudget, RequiredFailure, SecretCause,
+    SecretError, ServerError, SpecError, Stage, TypedError,
 };
 pub use event::{Event, Events, Notification, Notifications};
 pub use host::{
@@ -96,7 +97,7 @@ pub use output::{Content, Output};
 #[cfg(feature = "validate")]
 pub use policy::SchemaCheck;
 pub use policy::{
-    Backoff, CachePolicy, CallOptions, CircuitBreaker, Limits, RateLimit, RestartPolicy,
+    Backoff, Budget, CachePolicy, CallOptions, CircuitBreaker, Limits, RateLimit, RestartPolicy,
     RetryPolicy, WhenDown,
 };
 pub use progress::{Progress, ProgressReport};

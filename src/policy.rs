@@ -1,6 +1,7 @@
 //! Restart, backoff and limits: arithmetic on counts and durations, without a clock.
 
 mod breaker;
+mod budget;
 mod cache;
 mod options;
 mod rate;
@@ -8,6 +9,8 @@ mod retry;
 
 pub use breaker::CircuitBreaker;
 pub(crate) use breaker::{Admission, Breaker, BreakerPhase, Verdict};
+pub use budget::Budget;
+pub(crate) use budget::Starts;
 pub use cache::CachePolicy;
 pub(crate) use cache::Lifetime;
 #[cfg(feature = "validate")]
@@ -171,6 +174,12 @@ pub struct Limits {
     pub max_cached: (usize, usize),
     /// Bytes of requests in flight; more are refused as `overloaded`. Default 64 MiB.
     pub max_call_bytes: usize,
+    /// Resident memory of its processes, in bytes; memory that they share counts for each. It is
+    /// sampled, see
+    /// [`RuntimeBuilder::memory_sampled_every`](crate::RuntimeBuilder::memory_sampled_every). If it is
+    /// more, the server is restarted, as [`DownCause::Memory`](crate::DownCause::Memory). Only on
+    /// Linux. Default: no limit.
+    pub max_memory: Option<u64>,
     /// The largest message the server may send, in bytes; a larger one ends the link. Default
     /// 64 MiB.
     pub max_frame: usize,
@@ -209,6 +218,13 @@ impl Limits {
         self
     }
 
+    /// Sets [`max_memory`](Self::max_memory).
+    #[must_use]
+    pub fn with_max_memory(mut self, bytes: u64) -> Self {
+        self.max_memory = Some(bytes);
+        self
+    }
+
     /// Sets [`max_frame`](Self::max_frame).
     #[must_use]
     pub fn with_max_frame(mut self, bytes: usize) -> Self {
@@ -238,6 +254,7 @@ impl Default for Limits {
             max_concurrent: None,
             max_cached: (1024, 16 << 20),
             max_call_bytes: 64 << 20,
+            max_memory: None,
             max_frame: 64 << 20,
             max_pages: 256,
             max_tools: 16_384,

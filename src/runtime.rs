@@ -20,10 +20,11 @@ use tracing::Span;
 #[cfg(feature = "http")]
 use crate::transport::http::clients::Clients;
 use crate::{
+    budget::{Budgets, MemoryWatch, Pool},
     catalog::Board,
     census::{Census, LeakReport},
     connection::{Connection, SessionScope, actor::bury, listing},
-    error::OpenError,
+    error::{LimitOf, OpenError},
     event::Feed,
     layer::{self, CallService},
     policy::CallOptions,
@@ -59,6 +60,8 @@ struct Inner {
     sessions: Arc<Mutex<Option<HashMap<u64, Held>>>>,
     ledger: Arc<Ledger>,
     undertakers: Scope,
+    budget: Arc<Pool>,
+    memory: Arc<MemoryWatch>,
 }
 
 /// A session that has not ended yet.
@@ -108,7 +111,11 @@ impl Runtime {
         let supervisor = SupervisorPort::spawn(Arc::clone(&census), span.clone())
             .await
             .expect("the root actor's start cannot fail: it has no name and awaits nothing");
+        let (undertakers, budget) = (Scope::default(), Pool::new(LimitOf::Runtime, builder.budget));
+        let (every, tasks) = (builder.memory_every, undertakers.clone());
         let inner = Inner {
+            memory: MemoryWatch::new(every, Arc::clone(&budget), tasks, span.clone()),
+            budget,
             supervisor,
             census,
             #[cfg(feature = "http")]
@@ -118,7 +125,7 @@ impl Runtime {
             numbers: AtomicU64::new(1),
             sessions: Arc::new(Mutex::new(Some(HashMap::new()))),
             ledger: Arc::default(),
-            undertakers: Scope::default(),
+            undertakers,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -169,12 +176,11 @@ impl Runtime {
         self.inner.clients.close().await;
     }
 
-    pub(crate) async fn open(&self, declared: Declared) -> Result<Session, OpenError> {
-        let Declared { id, servers, options, layers, approval, saved, secrets, known, asked } =
-            declared;
-        let (host, tracer) = asked;
-        let number = self.inner.numbers.fetch_add(1, Ordering::Relaxed);
-        let scope = Arc::new(SessionScope {
+    /// What the connections of a new session share.
+    fn scope(&self, number: u64, declared: &mut Declared) -> Arc<SessionScope> {
+        let id = std::mem::take(&mut declared.id);
+        let (host, tracer) = std::mem::take(&mut declared.asked);
+        Arc::new(SessionScope {
             span: telemetry::session_span(&self.inner.span, &id),
             id: id.into(),
             tasks: Scope::default(),
@@ -183,14 +189,22 @@ impl Runtime {
             board: Board::default(),
             host,
             tracer,
-            layers: layer::around(&layers, CallService::of_servers()),
-            approval,
+            layers: layer::around(&declared.layers, CallService::of_servers()),
+            approval: declared.approval.take(),
             #[cfg(feature = "http")]
             clients: Arc::clone(&self.inner.clients),
-            secrets,
+            secrets: std::mem::take(&mut declared.secrets),
             book: self.inner.ledger.open(number),
             opened: SystemTime::now(),
-        });
+            budgets: Budgets::new(declared.budget, &self.inner.budget),
+            memory: Arc::clone(&self.inner.memory),
+        })
+    }
+
+    pub(crate) async fn open(&self, mut declared: Declared) -> Result<Session, OpenError> {
+        let number = self.inner.numbers.fetch_add(1, Ordering::Relaxed);
+        let scope = self.scope(number, &mut declared);
+        let Declared { servers, options, saved, known, .. } = declared;
         let options = options.over(&self.inner.options);
         let connect =
             |(place, spec)| Arc::new(Connection::new(spec, place, &options, Arc::clone(&scope)));

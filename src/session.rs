@@ -13,7 +13,7 @@ use crate::{
     event::Events,
     host::Host,
     layer::{CallLayer, CallLike, CallService},
-    policy::CallOptions,
+    policy::{Budget, CallOptions},
     redactor::Redactor,
     runtime::{OpenSession, Runtime},
     secret::{Provider, Secret, SecretProvider, Secrets},
@@ -34,6 +34,7 @@ pub struct SessionBuilder {
     id: String,
     servers: Vec<ServerSpec>,
     options: CallOptions,
+    budget: Budget,
     layers: Vec<CallLayer>,
     approval: Option<Approval>,
     saved: Option<SavedTools>,
@@ -49,6 +50,7 @@ impl SessionBuilder {
             id,
             servers: Vec::new(),
             options: CallOptions::default(),
+            budget: Budget::unlimited(),
             layers: Vec::new(),
             approval: None,
             saved: None,
@@ -74,6 +76,12 @@ impl SessionBuilder {
     /// a tool or a call may say otherwise again.
     pub fn call_options(mut self, options: CallOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// What all servers of the session may take together, within the runtime's budget.
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
         self
     }
 
@@ -173,17 +181,29 @@ impl SessionBuilder {
             return Err(OpenError::Spec(faults));
         }
         let began = Instant::now();
-        let Self { runtime, id, servers, options, layers, approval, saved, secrets, known, asked } =
-            self;
-        let declared =
-            Declared { id, servers, options, layers, approval, saved, secrets, known, asked };
-        let session = runtime.open(declared).await?;
+        let runtime = self.runtime.clone();
+        let session = runtime.open(self.declared()).await?;
         let failures = session.required_failures(began).await;
         if failures.is_empty() {
             return Ok(session);
         }
         session.close().await;
         Err(OpenError::Required(failures))
+    }
+
+    fn declared(self) -> Declared {
+        Declared {
+            id: self.id,
+            servers: self.servers,
+            options: self.options,
+            budget: self.budget,
+            layers: self.layers,
+            approval: self.approval,
+            saved: self.saved,
+            secrets: self.secrets,
+            known: self.known,
+            asked: self.asked,
+        }
     }
 }
 
@@ -205,6 +225,7 @@ pub(crate) struct Declared {
     pub(crate) id: String,
     pub(crate) servers: Vec<ServerSpec>,
     pub(crate) options: CallOptions,
+    pub(crate) budget: Budget,
     pub(crate) layers: Vec<CallLayer>,
     pub(crate) approval: Option<Approval>,
     pub(crate) saved: Option<SavedTools>,

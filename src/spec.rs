@@ -268,6 +268,7 @@ impl ServerSpec {
             ("init_timeout", self.init_timeout.is_zero()),
             ("max_calls", limits.max_calls == 0),
             ("max_call_bytes", limits.max_call_bytes == 0),
+            ("max_memory", limits.max_memory == Some(0)),
             ("max_frame", limits.max_frame == 0),
             ("max_pages", limits.max_pages == 0),
             ("max_tools", limits.max_tools == 0),

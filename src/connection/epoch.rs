@@ -7,7 +7,7 @@ mod remote;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Span;
 
@@ -27,7 +27,7 @@ use crate::{
     spec::Transport,
     status::TransportKind,
     telemetry,
-    transport::memory::MemoryStream,
+    transport::{memory::MemoryStream, process::deadline_after},
     usage::ServerUsage,
 };
 
@@ -141,12 +141,13 @@ impl Epoch {
         let mut running = None;
         let mut stage = Stage::Handshake;
         let limit = self.connection.spec.init_timeout;
+        let deadline = deadline_after(limit);
         // What opening takes is given back before the link lives.
-        let opening = Box::pin(self.open(&mut running, &mut stage));
+        let opening = Box::pin(self.open(&mut running, &mut stage, deadline));
         let outcome = tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
-            outcome = tokio::time::timeout(limit, opening) => Some(outcome),
+            outcome = tokio::time::timeout_at(deadline, opening) => Some(outcome),
         };
         let epoch = self.number;
         match outcome {
@@ -193,9 +194,10 @@ impl Epoch {
         &self,
         slot: &mut Option<Running>,
         stage: &mut Stage,
+        deadline: Instant,
     ) -> Result<Opened, ConnectError> {
         let (agreement, running) = match &self.connection.spec.transport {
-            Transport::Stdio(stdio) => self.open_child(stdio, slot).await?,
+            Transport::Stdio(stdio) => self.open_child(stdio, slot, deadline).await?,
             Transport::Memory(memory) => self.open_memory(memory, slot).await?,
             #[cfg(feature = "http")]
             Transport::StreamableHttp(remote) => self.open_remote(&remote.http, slot).await?,

@@ -157,6 +157,7 @@ impl Question {
         connection: &Arc<Connection>,
         clock: Clock,
     ) -> Result<Answered, CallError> {
+        let _room = connection.room(self.members.len(), clock.ends()).await?;
         let answered = self.send(connection, clock.left(), &[]).await?;
         rounds::complete(connection, self, answered, clock).await
     }

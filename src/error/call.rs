@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::value::RawValue;
 
-use super::{DownReason, HttpError, ServerError, headline};
+use super::{DownReason, HttpError, OverBudget, ServerError, headline};
 
 /// What is known about whether a request left us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -144,6 +144,15 @@ pub enum CallError {
         limit: String,
         /// The field of [`Limits`](crate::Limits) that sets it.
         setting: &'static str,
+    },
+    /// There was no room for the call in a budget of the session or the runtime before its deadline.
+    #[error("the call of a tool of server {server:?} was not sent: {over}")]
+    OverBudget {
+        /// The server of the tool.
+        server: String,
+        /// Which budget it was.
+        #[source]
+        over: OverBudget,
     },
     /// The server answered with a JSON-RPC error.
     #[error("server {server:?} rejected {tool:?} with error {code}: {message}")]
@@ -294,6 +303,7 @@ impl CallError {
             Self::TimedOut { .. } => "timed_out",
             Self::Cancelled { .. } => "cancelled",
             Self::Overloaded { .. } => "overloaded",
+            Self::OverBudget { .. } => "over_budget",
             Self::Rejected { .. } => "rejected",
             Self::HttpStatus { .. } => "http_status",
             Self::Unauthorized { .. } => "unauthorized",
@@ -331,6 +341,7 @@ impl CallError {
             | Self::TimedOut { .. }
             | Self::Cancelled { .. }
             | Self::Overloaded { .. }
+            | Self::OverBudget { .. }
             | Self::Rejected { .. }
             | Self::Unauthorized { .. }
             | Self::InvalidResponse { .. }
@@ -357,6 +368,7 @@ impl CallError {
             | Self::CircuitOpen { .. }
             | Self::RateLimited { .. }
             | Self::Denied { .. }
+            | Self::OverBudget { .. }
             | Self::Overloaded { .. } => Delivery::NotSent,
             Self::TransportDown { delivery, .. }
             | Self::TimedOut { delivery, .. }

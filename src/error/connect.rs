@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{DownCause, DownReason, HttpError, SecretError, SpecError, write_stderr};
+use super::{DownCause, DownReason, HttpError, OverBudget, SecretError, SpecError, write_stderr};
 
 /// How far a start had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,9 @@ pub enum ConnectError {
         /// What the system said.
         source: Arc<io::Error>,
     },
+    /// There was no room for it in a budget within its init timeout.
+    #[error("it was not started: {0}")]
+    OverBudget(#[from] OverBudget),
     /// Nobody listens at the other end, in this process.
     #[error("no server listens in this process: await MemoryListener::accept, or start it")]
     NotListening,
@@ -114,6 +117,7 @@ impl ConnectError {
             Self::NoDirectory { .. } => "no_directory",
             Self::Secret(_) => "secret",
             Self::Spawn { .. } => "spawn",
+            Self::OverBudget(_) => "over_budget",
             Self::NotListening => "not_listening",
             Self::Ended { .. } => "ended",
             Self::TimedOut { .. } => "init_timed_out",
@@ -136,7 +140,8 @@ impl ConnectError {
             Self::Http(error) => error.is_permanent(),
             Self::Secret(error) => error.is_permanent(),
             Self::Spawn { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
-            Self::NotListening
+            Self::OverBudget(_)
+            | Self::NotListening
             | Self::Ended { .. }
             | Self::TimedOut { .. }
             | Self::Refused { .. }

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use super::{HttpError, write_stderr};
+use super::{HttpError, LimitOf, write_stderr};
 
 /// Why a link ended, with what its server said last.
 ///
@@ -51,6 +51,17 @@ pub enum DownCause {
     HttpSessionLost,
     /// The server no longer speaks the revision that was agreed: another has taken its place.
     ProtocolChanged,
+    /// The processes of the server, or of all servers of the session or the runtime of which it was the
+    /// largest, had more memory resident than they may.
+    Memory {
+        /// How much it was, in bytes.
+        resident: u64,
+        /// How much it may be, in bytes.
+        limit: u64,
+        /// Whose limit it is: [`Limits::max_memory`](crate::Limits::max_memory), or that of a
+        /// [`Budget`](crate::Budget).
+        of: LimitOf,
+    },
     /// The server left a health probe unanswered.
     Unresponsive {
         /// How long it had.
@@ -130,6 +141,7 @@ impl std::error::Error for DownReason {
             | DownCause::NotReading { .. }
             | DownCause::HttpSessionLost
             | DownCause::ProtocolChanged
+            | DownCause::Memory { .. }
             | DownCause::Unresponsive { .. }
             | DownCause::Restarted
             | DownCause::Unused
@@ -163,6 +175,10 @@ impl fmt::Display for DownCause {
             Self::ProtocolChanged => {
                 f.write_str("the server no longer speaks the revision that was agreed")
             }
+            Self::Memory { resident, limit, of } => write!(
+                f,
+                "memory: {resident} bytes are resident, {limit} are the limit of the {of}"
+            ),
             Self::Unresponsive { after } => {
                 write!(f, "the server left a health probe unanswered for {after:?}")
             }

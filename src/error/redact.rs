@@ -30,6 +30,7 @@ impl ConnectError {
             Self::InvalidAnswer { detail, .. } => detail,
             Self::CommandNotFound { .. }
             | Self::NotListening
+            | Self::OverBudget(_)
             | Self::NoDirectory { .. }
             | Self::Secret(_)
             | Self::Spawn { .. }
@@ -89,6 +90,7 @@ impl CallError {
             | Self::TimedOut { .. }
             | Self::Cancelled { .. }
             | Self::Overloaded { .. }
+            | Self::OverBudget { .. }
             | Self::NotOffered { .. }
             | Self::ResourceNotFound { .. }
             | Self::UnroutedResource { .. }

@@ -116,6 +116,7 @@ fn may_differ(error: &CallError) -> bool {
         CallError::NotReady { .. }
         | CallError::TransportDown { .. }
         | CallError::TimedOut { .. }
+        | CallError::OverBudget { .. }
         | CallError::Overloaded { .. } => true,
         // What is wrong with the request will be wrong again; 429 and 5xx may pass.
         CallError::HttpStatus { delivery, .. } => *delivery != Delivery::Answered,

@@ -1,7 +1,7 @@
 //! Reports of calls without a result.
 
 use super::{Diagnosis, Report, down, http, name_of};
-use crate::error::{CallError, CallLimit, Delivery};
+use crate::error::{CallError, CallLimit, Delivery, OverBudget};
 
 /// JSON-RPC 2.0, 5.1.
 const METHOD_NOT_FOUND: i64 = -32601;
@@ -41,6 +41,7 @@ impl CallError {
             | Self::TransportDown { server, .. }
             | Self::TimedOut { server, .. }
             | Self::Overloaded { server, .. }
+            | Self::OverBudget { server, .. }
             | Self::Rejected { server, .. }
             | Self::HttpStatus { server, .. }
             | Self::Unauthorized { server, .. }
@@ -89,6 +90,15 @@ fn what(error: &CallError) -> String {
     }
 }
 
+/// Of a budget without room.
+pub(super) fn over_budget(over: &OverBudget) -> Diagnosis {
+    Diagnosis::new(
+        "over_budget",
+        format!("the {} does as much at once as it may", over.of),
+        format!("do less at once, or raise Budget::{}", over.item.as_str()),
+    )
+}
+
 fn diagnose(error: &CallError) -> Option<Diagnosis> {
     Some(match error {
         CallError::UnknownTool { nearest, .. } => unknown(nearest),
@@ -112,6 +122,7 @@ fn diagnose(error: &CallError) -> Option<Diagnosis> {
             "more is asked of it at once than it answers",
             format!("wait for calls to end, ask for less at once, or raise Limits::{setting}"),
         ),
+        CallError::OverBudget { over, .. } => over_budget(over),
         CallError::Rejected { code, message, .. } => return rejected(*code, message),
         CallError::InvalidResponse { .. } => Diagnosis::new(
             "broken_server",

@@ -1,6 +1,6 @@
 //! Reports of servers that did not start.
 
-use super::{Diagnosis, Report, clues, down, http, process};
+use super::{Diagnosis, Report, call, clues, down, http, process};
 use crate::error::{ConnectError, SecretCause, SecretError, ServerError, Stage};
 
 impl ConnectError {
@@ -26,6 +26,7 @@ impl ConnectError {
             | Self::Secret(_)
             | Self::Spawn { .. }
             | Self::NotListening
+            | Self::OverBudget(_)
             | Self::Refused { .. }
             | Self::UnsupportedVersion { .. }
             | Self::InvalidAnswer { .. } => report.diagnosed(diagnose(self)),
@@ -55,6 +56,7 @@ fn what(error: &ConnectError) -> String {
             format!("the working directory {} does not exist", path.display())
         }
         ConnectError::NotListening => "no server listens in this process".to_owned(),
+        ConnectError::OverBudget(over) => format!("it was not started: {over}"),
         ConnectError::Ended { stage, reason } => format!("{} during {stage}", reason.kind()),
         ConnectError::TimedOut { stage, after, .. } => {
             format!("no answer during {stage} within {after:?}")
@@ -78,6 +80,7 @@ fn diagnose(error: &ConnectError) -> Option<Diagnosis> {
         ),
         ConnectError::Secret(error) => return secret(error),
         ConnectError::Spawn { source, .. } => return process::unstarted(source),
+        ConnectError::OverBudget(over) => call::over_budget(over),
         ConnectError::NotListening => {
             Diagnosis::help("await MemoryListener::accept, or start the test server")
         }

@@ -1,7 +1,7 @@
 //! Reports of links that ended.
 
 use super::{Diagnosis, Exit, Report, http, process};
-use crate::error::{DownCause, DownReason};
+use crate::error::{DownCause, DownReason, LimitOf};
 
 impl DownReason {
     /// What is known of it, for a person.
@@ -61,6 +61,16 @@ fn diagnose(cause: &DownCause) -> Option<Diagnosis> {
             "server_exchanged",
             "another version of the server has taken its place",
             "nothing: it is asked anew",
+        ),
+        DownCause::Memory { of, .. } => Diagnosis::new(
+            "memory",
+            "it keeps more and more, or is given more to do than was thought of",
+            match of {
+                LimitOf::Server => "raise Limits::max_memory if it needs that much",
+                LimitOf::Session | LimitOf::Runtime => {
+                    "raise Budget::memory if the servers need that much together"
+                }
+            },
         ),
         DownCause::Unresponsive { .. } => Diagnosis::new(
             "unresponsive",

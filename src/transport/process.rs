@@ -225,7 +225,7 @@ impl Drop for Reaper {
 }
 
 /// The end of a grace that begins now; one that no clock can show never ends.
-fn deadline_after(grace: Duration) -> Instant {
+pub(crate) fn deadline_after(grace: Duration) -> Instant {
     const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     let now = Instant::now();
     now.checked_add(grace).unwrap_or_else(|| now + NEVER)

@@ -13,7 +13,11 @@ pub(crate) fn group_exists(leader: u32) -> bool {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::{fs, os::fd::OwnedFd};
+    use std::{
+        collections::{HashMap, HashSet},
+        fs,
+        os::fd::OwnedFd,
+    };
 
     use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -94,6 +98,31 @@ mod linux {
         Entry::read(i32::try_from(pid).ok()?).map(|entry| entry.start)
     }
 
+    /// What the groups of these leaders have resident, in bytes, with the descendants that left them:
+    /// one look at every process.
+    pub(crate) fn resident(leaders: &HashSet<u32>) -> HashMap<u32, u64> {
+        let entries: HashMap<i32, Entry> =
+            processes().filter_map(|pid| Some((pid, Entry::read(pid)?))).collect();
+        let page = rustix::param::page_size() as u64;
+        let mut sizes = HashMap::new();
+        for (pid, entry) in &entries {
+            if let Some(leader) = leader_of(*pid, &entries, leaders) {
+                *sizes.entry(leader).or_default() += entry.resident * page;
+            }
+        }
+        sizes
+    }
+
+    /// The leader among these whose group a process is in, or that it descends from.
+    fn leader_of(pid: i32, entries: &HashMap<i32, Entry>, leaders: &HashSet<u32>) -> Option<u32> {
+        // Deeper than any tree is: the table is read piece by piece, and may hold a circle.
+        const DEEP: usize = 256;
+        let parents = std::iter::successors(Some(pid), |pid| Some(entries.get(pid)?.parent));
+        let groups = parents.take(DEEP).map_while(|pid| entries.get(&pid));
+        let mut groups = groups.filter_map(|entry| u32::try_from(entry.group).ok());
+        groups.find(|group| leaders.contains(group))
+    }
+
     /// What tells this boot of the system from every other.
     pub(crate) fn boot() -> Option<String> {
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
@@ -111,6 +140,8 @@ mod linux {
         parent: i32,
         group: i32,
         start: u64,
+        /// Pages.
+        resident: u64,
     }
 
     impl Entry {
@@ -123,7 +154,9 @@ mod linux {
             let group = fields.next()?.parse().ok()?;
             // The group is the fifth field of the line, the start the 22nd.
             let start = fields.nth(16)?.parse().ok()?;
-            Some(Self { alive, parent, group, start })
+            // Between them stands the size of its address space.
+            let resident = fields.nth(1)?.parse().ok()?;
+            Some(Self { alive, parent, group, start, resident })
         }
     }
 }
@@ -131,10 +164,12 @@ mod linux {
 #[cfg(target_os = "linux")]
 use linux::group_is_alive;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Held, boot, children, processes, started_at, strangers};
+pub(crate) use linux::{Held, boot, children, processes, resident, started_at, strangers};
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
+    use std::collections::{HashMap, HashSet};
+
     /// Nothing is held where a process cannot be held safely.
     #[derive(Debug)]
     pub(crate) enum Held {}
@@ -157,6 +192,10 @@ mod elsewhere {
         None
     }
 
+    pub(crate) fn resident(_: &HashSet<u32>) -> HashMap<u32, u64> {
+        HashMap::new()
+    }
+
     /// The kernel's own answer to `kill(group, 0)` has to do.
     pub(super) fn group_is_alive(_: i32) -> bool {
         true
@@ -166,4 +205,4 @@ mod elsewhere {
 #[cfg(not(target_os = "linux"))]
 use elsewhere::group_is_alive;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{Held, boot, started_at, strangers};
+pub(crate) use elsewhere::{Held, boot, resident, started_at, strangers};

@@ -125,6 +125,7 @@ impl<'a> Attempts<'a> {
     async fn attempt(&self) -> Result<Output, CallError> {
         let queued = self.connection().usage.queue();
         let entered = guard::enter(self.connection(), self.deadline).await?;
+        let _room = self.connection().room(self.arguments.size_hint(), self.deadline).await?;
         drop(queued);
         let outcome = if self.connection().spec.opening == Opening::PerCall {
             self.over_a_link_of_its_own().await

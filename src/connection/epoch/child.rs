@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use secrecy::SecretString;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::DropGuard;
 
 use super::{Carrier, Epoch, Running};
 use crate::{
+    budget::{Room, Watched, Watching},
     census::ProcessRecord,
     connection::{
         handshake::{self, Agreement, Era, HandshakeError, Plan},
@@ -35,6 +36,8 @@ pub(super) struct Child {
     stdin: Arc<Mutex<Option<Arc<stdio::Stdin>>>>,
     /// Has the process stopped when the last clone is gone, whatever became of its owner.
     _stop: Arc<DropGuard>,
+    /// Where its memory is limited.
+    _watching: Option<Arc<Watching>>,
 }
 
 impl Child {
@@ -61,9 +64,10 @@ impl Epoch {
         &self,
         spec: &Stdio,
         slot: &mut Option<Running>,
+        deadline: Instant,
     ) -> Result<(Agreement, Running), ConnectError> {
         let (patience, us) = (self.patience(), &self.connection.introduction);
-        let (running, child) = self.start_child(spec).await?;
+        let (running, child) = self.start_child(spec, deadline).await?;
         let running = slot.insert(running).clone();
         match handshake::shake(&running.link, us, Plan::FindOut(self.era), patience).await {
             Ok(agreement) => return Ok((agreement, running)),
@@ -72,7 +76,7 @@ impl Epoch {
             Err(HandshakeError::EndedAtProbe(_)) => self.tear_down(running).await,
             Err(HandshakeError::Failed(error)) => return Err(error),
         }
-        let running = slot.insert(self.start_child(spec).await?.0).clone();
+        let running = slot.insert(self.start_child(spec, deadline).await?.0).clone();
         match handshake::shake(&running.link, us, Plan::Only(Era::Legacy), patience).await {
             Ok(agreement) => Ok((agreement, running)),
             Err(HandshakeError::EndedAtProbe(error) | HandshakeError::Failed(error)) => Err(error),
@@ -80,12 +84,17 @@ impl Epoch {
     }
 
     /// Starts the process, and the tasks of its link.
-    async fn start_child(&self, spec: &Stdio) -> Result<(Running, Child), ConnectError> {
+    async fn start_child(
+        &self,
+        spec: &Stdio,
+        deadline: Instant,
+    ) -> Result<(Running, Child), ConnectError> {
         let scope = &self.connection.scope;
         let secrets = self.resolve_secrets(spec).await?;
+        let room = scope.budgets.start(deadline).await?;
         let started = stdio::start(spec, &secrets, &scope.census)?;
         let stdio::Started { leader, stdin, stdout, stderr } = started;
-        let process = self.adopt(leader, spec)?;
+        let process = self.adopt(leader, room, spec)?;
         let limits = self.connection.spec.limits;
         let way = Way::Stream(stdin.clone());
         let link = Link::new(self.number, self.observed(), limits, way, self.on_down());
@@ -97,6 +106,7 @@ impl Epoch {
             stderr: Arc::clone(&tail),
             stdin: Arc::new(Mutex::new(Some(Arc::clone(&stdin)))),
             _stop: Arc::new(process.stop_guard()),
+            _watching: self.watch_memory(&process, &link).map(Arc::new),
         };
         let running = Running {
             link: Arc::clone(&link),
@@ -134,12 +144,26 @@ impl Epoch {
         Ok(value)
     }
 
-    fn adopt(&self, leader: Leader, spec: &Stdio) -> Result<Process, ConnectError> {
+    fn watch_memory(&self, process: &Process, link: &Arc<Link>) -> Option<Watching> {
+        let (scope, limits) = (&self.connection.scope, &self.connection.spec.limits);
+        let watched = Watched {
+            link: Arc::downgrade(link),
+            limit: limits.max_memory,
+            session: Arc::clone(scope.budgets.session()),
+        };
+        scope.memory.watch(process.pid, watched)
+    }
+
+    fn adopt(&self, leader: Leader, room: Room, spec: &Stdio) -> Result<Process, ConnectError> {
         let scope = &self.connection.scope;
         let (session, server) = (Arc::clone(&scope.id), Arc::clone(self.connection.name()));
         let record = ProcessRecord { session, server };
         let (process, reaper) = stdio::adopt(leader, spec, &scope.census, record)?;
-        self.spawn(reaper);
+        self.spawn(async move {
+            reaper.await;
+            // Until then it counts.
+            drop(room);
+        });
         Ok(process)
     }
 

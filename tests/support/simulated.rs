@@ -27,6 +27,8 @@ struct Life {
     random: Rng,
     began: Instant,
     course: Vec<String>,
+    /// How many calls brought a result.
+    finished: u64,
 }
 
 /// One server: what plays it, and what it was declared as.
@@ -75,7 +77,12 @@ pub(crate) fn simulate(seed: u64) -> Vec<String> {
         .build()
         .unwrap();
     let course = tokio.block_on(async {
-        let life = Life { random: Rng::with_seed(seed), began: Instant::now(), course: Vec::new() };
+        let life = Life {
+            random: Rng::with_seed(seed),
+            began: Instant::now(),
+            course: Vec::new(),
+            finished: 0,
+        };
         timeout(FOR_EVER, Box::pin(life.live())).await.expect("the life never ends")
     });
     assert_eq!(tokio.metrics().num_alive_tasks(), 0, "tasks are left");
@@ -98,6 +105,7 @@ impl Life {
             calls.spawn(plan.make(session.clone()));
         }
         let told = self.meddle(&session, &played, &mut calls, &mut events).await;
+        self.adds_up(&runtime);
         session.close().await;
         let mut chain = Chain::default();
         told.iter().for_each(|event| chain.take(event));
@@ -210,6 +218,17 @@ impl Life {
         told
     }
 
+    /// What is counted, once no call is on its way.
+    fn adds_up(&self, runtime: &Runtime) {
+        let snapshot = runtime.snapshot();
+        let totals = snapshot.calls;
+        assert_eq!((totals.running(), totals.finished), (0, self.finished), "{totals:?}");
+        for server in snapshot.sessions.iter().flat_map(|session| &session.servers) {
+            let traffic = &server.traffic;
+            assert_eq!((traffic.in_flight, traffic.bytes_in_flight), (0, 0), "{traffic:?}");
+        }
+    }
+
     async fn disturb(&mut self, session: &Session, played: &[Played]) {
         let one = &played[self.random.usize(..played.len())];
         match self.random.u32(..3) {
@@ -226,6 +245,7 @@ impl Life {
             None => line.push_str(" dropped"),
             Some(Ok(output)) => {
                 assert_eq!(output.text(), call.number.to_string(), "another call's answer");
+                self.finished += 1;
                 line.push_str(" ok");
             }
             Some(Err(error)) => {
@@ -256,7 +276,10 @@ impl Life {
             let call = call.with_options(&CallOptions::default().when_down(WhenDown::Wait));
             let output = call.total_timeout(FOR_EVER / 2).await;
             match output {
-                Ok(output) => assert_eq!(output.text(), "1"),
+                Ok(output) => {
+                    self.finished += 1;
+                    assert_eq!(output.text(), "1");
+                }
                 Err(CallError::CircuitOpen { .. }) => {}
                 Err(error) => panic!("{} does not recover: {error}", one.name),
             }

@@ -163,7 +163,15 @@ impl Direct {
         };
         let connector = Connector::new(url, tls, settings.connect_timeout, Arc::clone(tasks))?;
         let pool = Pool::new(connector, settings.keep_alive, Arc::clone(tasks));
-        Ok(Arc::clone(self.pools.lock().entry(origin).or_insert(pool)))
+        let mut pools = self.pools.lock();
+        // A host may meet any number of origins in its life: ports that are drawn anew, for one.
+        let (kept, over): (HashMap<_, _>, _) =
+            pools.drain().partition(|(_, pool)| Arc::strong_count(pool) > 1 || pool.is_open());
+        *pools = kept;
+        let pool = Arc::clone(pools.entry(origin).or_insert(pool));
+        drop(pools);
+        drop(over);
+        Ok(pool)
     }
 }
 
@@ -192,4 +200,32 @@ fn proxied(settings: &ClientSettings, proxy: &str) -> reqwest::Result<reqwest::C
         builder = builder.identity(Identity::from_pem(identity)?);
     }
     builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::StreamableHttp;
+
+    #[tokio::test]
+    async fn pools_of_origins_that_nobody_uses_any_more_are_not_kept() {
+        let clients = Clients::new(None);
+        let client = |port: u16| {
+            let url = format!("http://127.0.0.1:{port}/mcp");
+            let http = StreamableHttp::new(url.clone()).http;
+            clients.client(&http, &url.parse().unwrap()).unwrap()
+        };
+        let used = client(1);
+        for port in 2..100 {
+            drop(client(port));
+        }
+        let Some(Built::Direct(direct)) = clients.built.lock().values().next().cloned() else {
+            panic!("there is no proxy")
+        };
+        assert_eq!(direct.pools.lock().len(), 2, "the one in use, and the latest");
+        let pool = direct.pools.lock().get("http://127.0.0.1:1").map(Arc::as_ptr);
+        assert!(pool.is_some_and(|pool| matches!(&used, Client::Direct { pool: used, .. }
+            if Arc::as_ptr(used) == pool)));
+        clients.close().await;
+    }
 }

@@ -225,6 +225,11 @@ impl Pool {
         Some(next.unwrap_or(self.keep_alive))
     }
 
+    /// Whether any connection is open, or being used up.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.connector.open.is_empty()
+    }
+
     /// Closes what is idle, and keeps nothing any more.
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();

@@ -27,8 +27,10 @@ pub(crate) fn serve_if_asked() -> bool {
 
 #[expect(clippy::print_stdout, reason = "it tells its parent where it listens")]
 async fn serve(manner: Manner) {
-    // Every address of the loopback network is an origin of its own.
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.expect("listen");
+    // Every address of the loopback network is an origin of its own. One that is started again may
+    // have to listen where it did before.
+    let port = std::env::args().nth(3).and_then(|port| port.parse().ok()).unwrap_or(0);
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.expect("listen");
     println!("{}", listener.local_addr().expect("an address").port());
     let mut rest = Vec::new();
     let mut input = stdin();

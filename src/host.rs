@@ -58,8 +58,7 @@ pub trait Host: Send + Sync + 'static {
     /// A server wants to know the host's roots (MCP 2025-11-25, client/roots): `file://` URIs, told
     /// after those of its [`ServerSpec`](crate::ServerSpec::root). When they change, say so by
     /// [`Session::roots_changed`](crate::Session::roots_changed).
-    fn roots(&self, server: &str) -> Vec<Root> {
-        let _ = server;
+    fn roots(&self, _server: &str) -> Vec<Root> {
         Vec::new()
     }
 }

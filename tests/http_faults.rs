@@ -10,42 +10,14 @@ mod world;
 
 use std::time::{Duration, SystemTime};
 
-use callboard::{CallError, Delivery, HttpError, Session};
+use callboard::{CallError, Delivery, HttpError};
 use http_server::{
     End, HttpServer, Request, Step, answer, chunk, end_of_events, event, events, json, lines,
     refusal, status, whole,
 };
-use remote::{LONG, ended, hold, is_unharmed, open, remote};
+use remote::{LONG, each, ended, fails, remote};
 use serde_json::{Value, json as object};
-use world::{World, eventually};
-
-/// The servers whose calls are answered on the POST itself, each with a session over it.
-async fn each(world: &World, test: impl AsyncFn(&HttpServer, &Session)) {
-    for server in [HttpServer::modern(), HttpServer::session()] {
-        let session = open(world, remote(&server)).await;
-        let others = hold(&session, &server, 3).await;
-        test(&server, &session).await;
-        server.release();
-        for other in others {
-            other.await.unwrap().expect("the other calls go on");
-        }
-        is_unharmed(&session).await;
-        session.close().await;
-    }
-}
-
-/// The error of a call of which this is made.
-async fn fails(
-    server: &HttpServer,
-    session: &Session,
-    plan: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static,
-) -> CallError {
-    server.on("tools/call echo", plan);
-    let sent = server.count("tools/call echo");
-    let error = ended(session.call("a.echo", object!({ "text": "x" }))).await.unwrap_err();
-    assert_eq!(server.count("tools/call echo"), sent + 1, "it is sent once: {error:?}");
-    error
-}
+use world::eventually;
 
 fn result(request: &Request) -> Value {
     answer(request, &object!({ "content": [{ "type": "text", "text": "it" }] }))

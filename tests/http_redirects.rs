@@ -7,39 +7,11 @@ mod remote;
 #[path = "support/world.rs"]
 mod world;
 
-use callboard::{CallError, ConnectError, HttpError, HttpSse, Phase, ServerError, Session};
-use http_server::{HttpServer, Request, Step, redirect};
-use remote::{LONG, ended, hold, is_unharmed, open, quick, remote};
+use callboard::{ConnectError, HttpError, HttpSse, Phase, ServerError};
+use http_server::{HttpServer, redirect};
+use remote::{LONG, each, ended, fails, is_unharmed, open, quick, remote};
 use serde_json::json as object;
-use world::{World, await_status};
-
-/// The servers whose calls are answered on the POST itself, each with a session over it.
-async fn each(world: &World, test: impl AsyncFn(&HttpServer, &Session)) {
-    for server in [HttpServer::modern(), HttpServer::session()] {
-        let session = open(world, remote(&server)).await;
-        let others = hold(&session, &server, 3).await;
-        test(&server, &session).await;
-        server.release();
-        for other in others {
-            other.await.unwrap().expect("the other calls go on");
-        }
-        is_unharmed(&session).await;
-        session.close().await;
-    }
-}
-
-/// The error of a call of which this is made.
-async fn fails(
-    server: &HttpServer,
-    session: &Session,
-    plan: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static,
-) -> CallError {
-    server.on("tools/call echo", plan);
-    let sent = server.count("tools/call echo");
-    let error = ended(session.call("a.echo", object!({ "text": "x" }))).await.unwrap_err();
-    assert_eq!(server.count("tools/call echo"), sent + 1, "it is sent once: {error:?}");
-    error
-}
+use world::await_status;
 
 /// Safety: nothing of ours goes to where a redirect leads elsewhere.
 #[test]

@@ -9,10 +9,11 @@ use callboard::{
     Backoff, CallError, DownCause, HttpError, Output, RestartPolicy, ServerSpec, Session, Status,
     StreamableHttp, Transport,
 };
+use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::{
-    http_server::HttpServer,
+    http_server::{HttpServer, Request, Step},
     world::{World, eventually},
 };
 
@@ -85,4 +86,32 @@ pub(crate) fn http_error(error: &CallError) -> Arc<HttpError> {
     let CallError::TransportDown { reason, .. } = error else { panic!("{error:?}") };
     let DownCause::Http(cause) = reason.kind() else { panic!("{error:?}") };
     Arc::clone(cause)
+}
+
+/// The servers whose calls are answered on the POST itself, each with a session over it.
+pub(crate) async fn each(world: &World, test: impl AsyncFn(&HttpServer, &Session)) {
+    for server in [HttpServer::modern(), HttpServer::session()] {
+        let session = open(world, remote(&server)).await;
+        let others = hold(&session, &server, 3).await;
+        test(&server, &session).await;
+        server.release();
+        for other in others {
+            other.await.unwrap().expect("the other calls go on");
+        }
+        is_unharmed(&session).await;
+        session.close().await;
+    }
+}
+
+/// The error of a call of which this is made.
+pub(crate) async fn fails(
+    server: &HttpServer,
+    session: &Session,
+    plan: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static,
+) -> CallError {
+    server.on("tools/call echo", plan);
+    let sent = server.count("tools/call echo");
+    let error = ended(session.call("a.echo", json!({ "text": "x" }))).await.unwrap_err();
+    assert_eq!(server.count("tools/call echo"), sent + 1, "it is sent once: {error:?}");
+    error
 }

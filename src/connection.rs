@@ -58,6 +58,7 @@ use crate::{
     secret::Secrets,
     spec::{Opening, ServerSpec},
     status::{BreakerState, Phase, Status},
+    telemetry::{self, Labels},
     trace::Tracer,
     transport::stderr::StderrTail,
     usage::{Book, ServerUsage},
@@ -84,6 +85,8 @@ pub(crate) struct Connection {
     /// What holds for its calls, where a tool or a call says nothing else.
     pub(crate) options: CallOptions,
     pub(crate) span: Span,
+    /// What stands in its spans.
+    labels: Arc<Labels>,
     pub(crate) scope: Arc<SessionScope>,
     /// The live link; none while the server is down.
     link: ArcSwapOption<Link>,
@@ -182,7 +185,9 @@ impl Connection {
     ) -> Self {
         let usage = scope.book.server();
         let spec_breaker = spec.breaker.map(|_| BreakerState::Closed);
-        let span = crate::telemetry::connection_span(&scope.span, &spec.name);
+        let labels = Arc::new(Labels::of(&spec));
+        let told = (&*labels, &scope.secrets.redactor);
+        let span = telemetry::connection_span(&scope.span, &spec.name, told);
         let host = scope.host.as_ref();
         let mut offered = host.map(|host| host.capabilities()).unwrap_or_default();
         offered.roots |= !spec.roots.is_empty();
@@ -197,6 +202,7 @@ impl Connection {
             spec,
             place,
             span,
+            labels,
             scope,
             link: ArcSwapOption::empty(),
             status: Standing::new(Status { breaker: spec_breaker, ..Status::idle() }),
@@ -343,8 +349,8 @@ impl Connection {
         self.logs.close();
     }
 
-    /// The members of `_meta` that say which trace a request is part of.
-    pub(crate) fn trace_members(&self) -> Option<String> {
-        self.scope.tracer.as_ref()?.members()
+    /// The span of a new link.
+    fn link_span(&self, epoch: u64) -> Span {
+        telemetry::link_span(&self.span, epoch, (&self.labels, &self.scope.secrets.redactor))
     }
 }

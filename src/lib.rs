@@ -61,7 +61,7 @@ mod schema;
 mod scope;
 mod session_actor;
 mod supervisor;
-mod telemetry;
+pub mod telemetry;
 mod transport;
 mod usage;
 mod wire;

@@ -33,6 +33,7 @@ use crate::{
     session_actor::{Arguments, SessionPort},
     supervisor::SupervisorPort,
     telemetry,
+    trace::Tracer,
     transport::orphans::Orphans,
     usage::{CallTotals, Ledger},
 };
@@ -180,6 +181,7 @@ impl Runtime {
     fn scope(&self, number: u64, declared: &mut Declared) -> Arc<SessionScope> {
         let id = std::mem::take(&mut declared.id);
         let (host, tracer) = std::mem::take(&mut declared.asked);
+        let tracer = Tracer::or_default(tracer);
         Arc::new(SessionScope {
             span: telemetry::session_span(&self.inner.span, &id),
             id: id.into(),

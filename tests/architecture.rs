@@ -63,7 +63,7 @@ fn only_in(text: &str, allowed: &[&str]) {
 #[test]
 fn actors_are_named_only_where_they_are_run() {
     let allowed = ["connection/actor.rs", "runtime.rs", "session_actor.rs", "supervisor.rs"];
-    only_in("ractor", &allowed);
+    only_in("ractor::", &allowed);
 }
 
 #[test]

@@ -132,7 +132,8 @@ fn a_call_is_traced_in_the_span_of_its_caller() {
         let after = captured(|all| all.spans[&follows.unwrap().1].name);
         assert_eq!(after, "link", "a call is a consequence of the link that it goes over");
         let ended = events("callboard::call");
-        let ended: Vec<_> = ended.iter().map(|one| (one.parent, one.get("kind"))).collect();
+        let calls_ended = ended.iter().filter(|one| one.get("message") == "call ended");
+        let ended: Vec<_> = calls_ended.map(|one| (one.parent, one.get("kind"))).collect();
         assert_eq!(ended, [(Some(*first), ""), (Some(calls[1].0), "invalid_response")]);
     });
 }

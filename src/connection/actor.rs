@@ -283,10 +283,7 @@ impl ActorState {
         // Whoever saw it Ready may have called already; nothing waited before.
         let link = link.filter(|_| !status.is_ready());
         let pending = link.map_or(0, |link| link.pending());
-        telemetry::status_changed(&self.connection.span, (from, &status), error, pending);
-        let server = Arc::clone(self.connection.name());
-        let events = &self.connection.scope.events;
-        events.send(|| Event::Status { server, from, status: Box::new(status) });
+        tell_all(&self.connection, from, status, error, pending);
     }
 
     fn perform(&mut self, myself: &ActorRef<Message>, action: Action) {
@@ -302,7 +299,7 @@ impl ActorState {
         let connection = Arc::clone(&self.connection);
         let stop = connection.scope.tasks.token().child_token();
         self.epoch = Some(stop.clone().drop_guard());
-        let span = telemetry::link_span(&connection.span, number, &connection.spec.transport);
+        let span = connection.link_span(number);
         let actor = myself.clone();
         let report: Reporter = Arc::new(move |report| tell(&actor, Message::Report(report)));
         let gone = CancellationToken::new();
@@ -407,14 +404,33 @@ fn write_final(connection: &Connection, phase: Phase) {
         connection.end_streams();
     }
     connection.link.store(None);
+    let mut published = None;
     connection.status.send_if_modified(|status| {
-        let changed = status.phase != phase;
+        let from = status.phase;
         (status.pid, status.protocol_version) = (None, None);
-        if changed {
+        if from != phase {
             (status.phase, status.since) = (phase, SystemTime::now());
+            published = Some((from, status.clone()));
         }
-        changed
+        from != phase
     });
+    // Its actor, which tells of all other changes, is dead.
+    if let Some((from, status)) = published {
+        tell_all(connection, from, status, None, 0);
+    }
+}
+
+fn tell_all(
+    connection: &Connection,
+    from: Phase,
+    status: Status,
+    error: Option<&ServerError>,
+    pending: usize,
+) {
+    telemetry::status_changed(&connection.span, (from, &status), error, pending);
+    let server = Arc::clone(connection.name());
+    let events = &connection.scope.events;
+    events.send(|| Event::Status { server, from, status: Box::new(status) });
 }
 
 /// An actor that has ended takes no messages, and misses none.

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::link::{Link, Loss, Request, Subject, Timing};
-use crate::wire::{self, Answer, RawResult, RpcError};
+use crate::{
+    telemetry::{self, Traced},
+    wire::{self, Answer, Meta, RawResult, RpcError},
+};
 
 /// Why a request of ours has no result.
 #[derive(Debug)]
@@ -23,20 +27,56 @@ pub(crate) async fn ask(
     timing: Timing,
     members: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
 ) -> Result<RawResult, AskError> {
+    ask_with(link, (method, link.meta(false)), timing, members).await
+}
+
+/// As [`ask`], with another `_meta` than that of the link.
+pub(crate) async fn ask_with(
+    link: &Arc<Link>,
+    (method, meta): (&str, Meta<'_>),
+    timing: Timing,
+    members: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
+) -> Result<RawResult, AskError> {
     let id = link.next_id();
+    let traced = telemetry::request_span(link, (method, None), id);
+    let trace = link.trace_members(traced.span());
+    let meta = Meta { trace: trace.as_deref().unwrap_or_default(), ..meta };
     let mut frame = Vec::new();
-    wire::request(&mut frame, (id, method), link.meta(false), members)
-        .map_err(|error| AskError::Malformed(error.to_string()))?;
+    let written = wire::request(&mut frame, (id, method), meta, members);
+    let span = traced.span().clone();
+    let outcome = match written {
+        Ok(()) => send(link, (id, method), timing, frame).instrument(span).await,
+        Err(error) => Err(AskError::Malformed(error.to_string())),
+    };
+    tell(traced, &outcome);
+    outcome
+}
+
+async fn send(
+    link: &Arc<Link>,
+    (id, method): (u64, &str),
+    timing: Timing,
+    mut frame: Vec<u8>,
+) -> Result<RawResult, AskError> {
     // Neither `initialize` (MCP 2025-11-25, basic/lifecycle) nor the probe before it may be
     // cancelled; for a listing that nobody waits for any more it is not worth the noise.
     let (admitted, cancellable, waker) = (false, false, None);
     let subject = Subject { method, ..Subject::default() };
-    let (frame, splice) = (&mut frame, None);
-    let now = Instant::now();
+    let (frame, splice, now) = (&mut frame, None, Instant::now());
     let request = Request { id, frame, splice, subject, timing, now, admitted, cancellable, waker };
     let frame = link.send(request).map_err(AskError::Lost)?.await.map_err(AskError::Lost)?;
     match wire::open_answer(frame).map_err(AskError::Malformed)? {
         Answer::Result(result) => Ok(result),
         Answer::Error(error) => Err(AskError::Refused(error)),
+    }
+}
+
+fn tell(traced: Traced, outcome: &Result<RawResult, AskError>) {
+    match outcome {
+        Ok(_) => traced.request_ended(None),
+        Err(AskError::Refused(error)) => traced.lost(&error.code.to_string(), Some(error.code)),
+        Err(AskError::Malformed(_)) => traced.lost("invalid_response", None),
+        Err(AskError::Lost(Loss::TimedOut { .. })) => traced.lost("timed_out", None),
+        Err(AskError::Lost(_)) => traced.lost("transport_down", None),
     }
 }

@@ -18,7 +18,6 @@ use std::{
 
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tracing::Span;
 
 use continued::Continued;
 pub use continued::{Detach, Detached, Task};
@@ -43,7 +42,7 @@ use crate::{
     progress::{Progress, ProgressReport, progress},
     queue::Writer,
     secret::Secrets,
-    telemetry,
+    telemetry::{self, Traced},
     usage::Running,
     wire::{self, Meta},
 };
@@ -137,7 +136,7 @@ enum Stage {
     Waiting {
         tool: Tool,
         reply: Reply,
-        span: Span,
+        span: Traced,
         /// What a server may have to be told once more.
         kept: Option<Kept>,
     },
@@ -339,7 +338,7 @@ impl Call {
         tool: &Tool,
         arguments: &Arguments,
         (now, waker): (Instant, &Waker),
-    ) -> Result<(Reply, Span), CallError> {
+    ) -> Result<(Reply, Traced), CallError> {
         if let Some(found) = arguments.unfit() {
             return Err(CallError::InvalidArguments {
                 tool: tool.id().to_owned(),
@@ -356,7 +355,8 @@ impl Call {
         let timing = self.timing(terms.timing);
         let id = link.next_id();
         let listener = self.more.as_ref().and_then(|more| more.progress.as_ref());
-        let (trace, progress) = (connection.trace_members(), timing.idle.is_some());
+        let span = telemetry::call_span(link, tool, id);
+        let (trace, progress) = (link.trace_members(span.span()), timing.idle.is_some());
         let trace = trace.as_deref().unwrap_or_default();
         let progress = progress || listener.is_some();
         let meta = Meta { added: &terms.meta, trace, ..link.meta(progress) };
@@ -364,7 +364,6 @@ impl Call {
         let mirrored = if link.mirrors() { tool.mirrored(arguments) } else { Vec::new() };
         let mirrored = mirrored.as_slice();
         let secrets = &connection.scope.secrets;
-        let span = telemetry::call_span(&link.span, (tool.id(), &secrets.redactor), id);
         with_scratch(|frame| {
             let (shared, mut at) = (arguments.as_shared().filter(|_| link.is_stream()), 0);
             if shared.is_none() {
@@ -398,7 +397,7 @@ impl Call {
                 Err(Loss::Down { reason, .. }) => not_ready_for(connection, Some(reason)),
                 Err(loss) => about(tool).lost(link.epoch, loss),
             };
-            telemetry::call_ended(&span, Err(&error));
+            span.call_ended(Err(&error));
             Err(error)
         })
     }
@@ -422,9 +421,9 @@ impl Call {
     fn cancel(&mut self) -> CallError {
         let (tool, span, delivery) = match std::mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Waiting { tool, reply, span, .. } => (tool, span, reply.cancel()),
-            Stage::Declared { tool, .. } => (tool, Span::none(), Delivery::NotSent),
+            Stage::Declared { tool, .. } => (tool, Traced::none(), Delivery::NotSent),
             Stage::Refused { error, .. } => return *error,
-            Stage::Relisted(relisted) => (relisted.tool, Span::none(), Delivery::MaybeSent),
+            Stage::Relisted(relisted) => (relisted.tool, Traced::none(), Delivery::MaybeSent),
             Stage::Continued(continued) => (continued.tool, continued.span, Delivery::MaybeSent),
             Stage::Unlisted { unlisted, .. } => {
                 return CallError::Cancelled { tool: unlisted.id, delivery: Delivery::NotSent };
@@ -435,7 +434,7 @@ impl Call {
             }
         };
         let error = CallError::Cancelled { tool: tool.id().to_owned(), delivery };
-        telemetry::call_ended(&span, Err(&error));
+        span.call_ended(Err(&error));
         error
     }
 }

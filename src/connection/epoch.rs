@@ -17,7 +17,7 @@ use super::remote::Remote;
 use super::{
     Connection, actor,
     handshake::{Agreement, Era},
-    link::{Link, OnDown, Timing},
+    link::{Link, Observed, OnDown, Timing},
     listing::{self, ListingLost},
     resume,
 };
@@ -28,7 +28,6 @@ use crate::{
     status::TransportKind,
     telemetry,
     transport::{memory::MemoryStream, process::deadline_after},
-    usage::ServerUsage,
 };
 
 /// How long, at most, a server is asked nothing but `server/discover` while it is silent.
@@ -205,7 +204,7 @@ impl Epoch {
             Transport::HttpSse(remote) => self.open_remote(&remote.http, slot).await?,
         };
         *stage = Stage::Listing;
-        telemetry::link_is_open(&self.span, &agreement.version);
+        telemetry::link_is_open(&running.link, &agreement.version);
         let listing = self.list(&running, &agreement).await?;
         let (pid, transport) = (running.carrier.pid(), running.carrier.kind());
         Ok(Opened { link: running.link, agreement, listing, pid, transport })
@@ -239,8 +238,15 @@ impl Epoch {
     }
 
     /// Where what a link does is told and counted.
-    fn observed(&self) -> (Span, Arc<ServerUsage>) {
-        (self.span.clone(), Arc::clone(&self.connection.usage))
+    fn observed(&self) -> Observed {
+        let Connection { labels, usage, scope, .. } = &*self.connection;
+        Observed {
+            span: self.span.clone(),
+            labels: Arc::clone(labels),
+            usage: Arc::clone(usage),
+            tracer: scope.tracer.clone(),
+            redactor: scope.secrets.redactor.clone(),
+        }
     }
 
     /// What a link does before anybody learns that it is down.

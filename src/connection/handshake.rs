@@ -11,13 +11,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    ask::{AskError, ask},
+    ask::{AskError, ask, ask_with},
     introduction::{Introduction, client},
     link::{Link, Loss, Timing},
 };
 use crate::{
     error::{ConnectError, Stage},
-    wire::{self, RawResult, RpcError},
+    wire::{self, Meta, RawResult, RpcError},
 };
 
 pub(super) const MODERN: &str = "2026-07-28";
@@ -222,13 +222,9 @@ async fn discover_once(link: &Arc<Link>, us: &Introduction) -> Result<Agreement,
         capabilities: Capabilities,
         instructions: Option<String>,
     }
-    let result = ask(link, "server/discover", Timing::default(), |frame| {
-        frame.extend_from_slice(b"\"_meta\":{");
-        frame.extend_from_slice(us.meta().as_bytes());
-        frame.push(b'}');
-        Ok(())
-    })
-    .await?;
+    let meta = Meta { members: us.meta(), ..link.meta(false) };
+    let asked = ("server/discover", meta);
+    let result = ask_with(link, asked, Timing::default(), |_| Ok(())).await?;
     let Discovered { supported_versions, capabilities, instructions } = open(&result)?;
     if supported_versions.iter().any(|version| version == MODERN) {
         let version = MODERN.to_owned();

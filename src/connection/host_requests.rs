@@ -13,11 +13,14 @@ use rustc_hash::FxHashMap;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::{Connection, link::Link};
 use crate::{
     host::{Elicitation, FormAnswer, FormQuestion, SamplingQuestion, UrlAnswer, UrlQuestion},
-    telemetry, wire,
+    telemetry,
+    trace::TraceContext,
+    wire,
 };
 
 const METHOD_NOT_FOUND: i64 = -32601;
@@ -45,8 +48,24 @@ pub(super) fn is_for_host(method: &str) -> bool {
     matches!(method, "roots/list" | "sampling/createMessage" | "elicitation/create")
 }
 
-/// Asks the host.
+/// Asks the host, in a span of its own, which is a part of the trace that the server says it is in.
 pub(super) async fn answer(
+    connection: &Connection,
+    (method, id): (&str, Option<&RawValue>),
+    params: Option<&RawValue>,
+) -> Result<Value, Refusal> {
+    let redactor = &connection.scope.secrets.redactor;
+    let told = (&*redactor.redact(method), id.map(|id| redactor.redact(id.get())));
+    let span = telemetry::question_span(connection.name(), (told.0, told.1.as_deref()));
+    if let Some(context) = params.and_then(TraceContext::of_params) {
+        context.adopt(&span);
+    }
+    let outcome = put(connection, method, params).instrument(span.clone()).await;
+    telemetry::question_ended(&span, outcome.is_ok());
+    outcome
+}
+
+async fn put(
     connection: &Connection,
     method: &str,
     params: Option<&RawValue>,
@@ -160,7 +179,9 @@ pub(super) fn ask(
     connection.scope.tasks.spawn(&link.span, async move {
         tokio::select! {
             biased;
-            outcome = answer(&asked, &method, params.as_deref()) => asking.answer(&method, outcome),
+            outcome = answer(&asked, (&method, Some(&asking.id)), params.as_deref()) => {
+                asking.answer(&method, outcome);
+            }
             () = taken_back.cancelled() => {}
             _ = asking.link.down() => {}
         }

@@ -137,7 +137,7 @@ impl Frames for Inbound {
         let trimmed = wire::trim(&frame);
         let incoming = wire::classify(trimmed);
         let Incoming::Answer { id } = incoming else {
-            self.link.usage.count_received(trimmed.len());
+            self.link.count_received(1, trimmed.len());
             return self.single(incoming, Cow::Borrowed(trimmed));
         };
         drop(incoming);

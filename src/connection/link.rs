@@ -6,8 +6,11 @@
 //! queued in one step that fails on a dead link, and going down takes all that wait in one step, so
 //! no request can slip between the two and wait for ever.
 
+mod agreed;
 mod clock;
+mod down;
 mod lease;
+mod observed;
 mod pause;
 mod post;
 mod reader;
@@ -32,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use super::{
-    handshake::{Agreement, Capabilities, Era},
+    handshake::{Agreement, Era},
     host_requests::Questions,
     introduction::Introduction,
     listeners::Listeners,
@@ -41,11 +44,15 @@ use super::{
 use crate::{
     error::{CallLimit, Delivery, DownCause, DownReason, HttpError},
     policy::Limits,
+    redactor::Redactor,
+    telemetry::Labels,
+    trace::Tracer,
     transport::Sink,
     usage::ServerUsage,
-    wire::{self, Meta, RequestId},
+    wire::{self, RequestId},
 };
 
+pub(crate) use observed::Observed;
 pub(crate) use pause::Pause;
 pub(crate) use post::{Exchange, Letter, Post, Subject};
 pub(crate) use reader::DownOnDrop;
@@ -61,8 +68,13 @@ const UNREAD_ANSWERS: usize = 1024;
 pub(crate) struct Link {
     pub(crate) epoch: u64,
     pub(crate) span: Span,
+    /// What stands in its spans.
+    pub(crate) labels: Arc<Labels>,
     /// What goes over it is counted here.
     pub(super) usage: Arc<ServerUsage>,
+    /// Which trace a request is part of, where the host can say.
+    tracer: Option<Tracer>,
+    pub(crate) redactor: Redactor,
     limits: Limits,
     ids: AtomicU64,
     state: Mutex<State>,
@@ -156,7 +168,7 @@ pub(crate) struct Request<'a> {
 impl Link {
     pub(crate) fn new(
         epoch: u64,
-        (span, usage): (Span, Arc<ServerUsage>),
+        observed: Observed,
         limits: Limits,
         way: Way,
         on_down: OnDown,
@@ -166,10 +178,14 @@ impl Link {
             Way::Exchanges(post) => (None, Some(post)),
         };
         let state = State::new(sink);
+        let Observed { span, labels, usage, tracer, redactor } = observed;
         Self {
             epoch,
             span,
+            labels,
             usage,
+            tracer,
+            redactor,
             limits,
             ids: AtomicU64::new(1),
             state: Mutex::new(state),
@@ -192,40 +208,6 @@ impl Link {
     /// How many requests it has had, or less than that by a few: it grows with use.
     pub(crate) fn requests(&self) -> u64 {
         self.ids.load(Ordering::Relaxed)
-    }
-
-    /// The `_meta` of a request on this link.
-    pub(crate) fn meta(&self, progress: bool) -> Meta<'_> {
-        let members = match self.agreed.get() {
-            Some((Agreement { era: Era::Modern, .. }, introduction)) => introduction.meta(),
-            Some(_) | None => "",
-        };
-        Meta { members, progress, added: "", trace: "" }
-    }
-
-    /// The era of the server, once the handshake has found it out.
-    pub(crate) fn era(&self) -> Option<Era> {
-        self.agreed.get().map(|(agreement, _)| agreement.era)
-    }
-
-    /// The revision that is spoken, once the handshake has found it out.
-    pub(crate) fn version(&self) -> Option<&str> {
-        self.agreed.get().map(|(agreement, _)| agreement.version.as_str())
-    }
-
-    /// What the server offers, once the handshake has found it out.
-    pub(crate) fn capabilities(&self) -> Option<&Capabilities> {
-        self.agreed.get().map(|(agreement, _)| &agreement.capabilities)
-    }
-
-    /// What the server says on how it is to be used.
-    pub(crate) fn instructions(&self) -> Option<&str> {
-        self.agreed.get().and_then(|(agreement, _)| agreement.instructions.as_deref())
-    }
-
-    /// Sets what every request carries from now on; only the handshake does, once.
-    pub(crate) fn agree(&self, agreement: &Agreement, introduction: &Arc<Introduction>) {
-        self.agreed.get_or_init(|| (agreement.clone(), Arc::clone(introduction)));
     }
 
     /// Whether frames go out as one stream of bytes, and a text may be spliced into one.
@@ -279,7 +261,7 @@ impl Link {
         if alarm_moved {
             self.alarm_moved.notify_one();
         }
-        self.usage.count_sent(length);
+        self.count_sent(Some(request.id), length);
         Ok(Reply::new(Arc::clone(self), request.id, exchange))
     }
 
@@ -287,7 +269,7 @@ impl Link {
     pub(crate) fn notify(&self, mut frame: Vec<u8>, method: &str) {
         let state = self.state.lock();
         if state.down.is_none() {
-            self.usage.count_sent(frame.len());
+            self.count_sent(None, frame.len());
             drop(self.dispatch(state, None, &mut frame, Subject { method, ..Subject::default() }));
         }
     }
@@ -298,7 +280,7 @@ impl Link {
         let state = self.state.lock();
         let queued = self.post.as_ref().map_or(state.outbox.unasked(), |post| post.unasked());
         if state.down.is_none() && queued < UNREAD_ANSWERS {
-            self.usage.count_sent(frame.len());
+            self.count_sent(None, frame.len());
             return drop(self.dispatch(state, None, &mut frame, Subject::default()));
         }
         drop(state);
@@ -368,7 +350,7 @@ impl Link {
     /// many nobody waited for.
     pub(crate) fn complete(&self, answers: &mut Vec<(RequestId, Vec<u8>)>) -> usize {
         let mut wakers = Vec::with_capacity(answers.len());
-        let (mut stray, mut bytes) = (0, 0);
+        let (mut stray, mut bytes, count) = (0, 0, answers.len());
         let now = Instant::now();
         let mut state = self.state.lock();
         for (id, frame) in answers.drain(..) {
@@ -379,7 +361,7 @@ impl Link {
             }
         }
         drop(state);
-        self.usage.count_received(bytes);
+        self.count_received(count, bytes);
         wakers.into_iter().for_each(Waker::wake);
         stray
     }
@@ -426,59 +408,6 @@ impl Link {
         if told {
             Arc::clone(post).recall(wire::cancelled(id, reason));
         }
-    }
-
-    /// Ends the link: from here on nothing is accepted, and every pending request fails at once,
-    /// each with its own delivery. Only the first reason counts.
-    pub(crate) fn go_down(&self, reason: DownReason) {
-        let state = self.state.lock();
-        if state.down.is_none() {
-            self.end(state, reason);
-        }
-    }
-
-    fn end(&self, mut state: MutexGuard<'_, State>, reason: DownReason) {
-        state.down = Some(Arc::new(reason));
-        state.sink = None;
-        // The writer, where it is in the middle of a system call, knows better what has left.
-        let writing = state.writing;
-        drop(state);
-        if !writing {
-            self.fail_pending();
-        }
-    }
-
-    fn fail_pending(&self) {
-        let Some(reason) = self.state.lock().down.clone() else { return };
-        // Nothing is inserted any more, so this can be told before the callers are.
-        (self.on_down)(&reason);
-        let mut state = self.state.lock();
-        let outbox = std::mem::take(&mut state.outbox);
-        let waiting = state.pending.iter().filter(|(_, pending)| pending.is_waiting());
-        let waiting: Vec<RequestId> = waiting.map(|(id, _)| *id).collect();
-        state.lost = waiting.len();
-        let mut wakers = Vec::with_capacity(waiting.len());
-        for id in waiting {
-            let unsent = outbox.holds(id) || state.pending.get(&id).is_some_and(|p| p.refused);
-            let delivery = if unsent { Delivery::NotSent } else { Delivery::MaybeSent };
-            let loss = Loss::Down { reason: Arc::clone(&reason), delivery };
-            wakers.extend(state.settle(id, Err(loss)).flatten());
-        }
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
-        self.down.cancel();
-    }
-
-    /// Why the link is down, if it is.
-    pub(crate) fn down_reason(&self) -> Option<Arc<DownReason>> {
-        self.state.lock().down.clone()
-    }
-
-    /// Resolves once the link is down and its pending requests have failed.
-    pub(crate) async fn down(&self) -> Arc<DownReason> {
-        self.down.cancelled().await;
-        let state = self.state.lock();
-        state.down.clone().unwrap_or_else(|| Arc::new(DownReason::new(DownCause::Internal)))
     }
 
     /// Resolves once writing has failed.

@@ -23,7 +23,6 @@ use super::{
 use crate::{
     error::{CallError, ConnectError, Delivery, ServerError},
     status::Phase,
-    telemetry,
 };
 
 /// What the calls of such a server share.
@@ -100,7 +99,7 @@ fn spawn(
 ) {
     let number = connection.per_call.epochs.fetch_add(1, Ordering::Relaxed) + 1;
     let era = *connection.per_call.era.lock();
-    let span = telemetry::link_span(&connection.span, number, &connection.spec.transport);
+    let span = connection.link_span(number);
     let opening = Mutex::new(Some(opening));
     let report: Reporter = Arc::new(move |report| {
         let outcome = match report {

@@ -202,6 +202,10 @@ fn modern_headers(version: &str, subject: &Subject<'_>) -> HeaderMap {
 }
 
 impl Post for Remote {
+    fn http_session(&self) -> Option<String> {
+        self.http_session.lock().as_ref().and_then(|id| id.to_str().ok()).map(str::to_owned)
+    }
+
     fn post(self: Arc<Self>, letter: Letter<'_>) -> Option<Exchange> {
         let link = self.link()?;
         let headers = self.headers(&link, &letter.subject);

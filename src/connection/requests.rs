@@ -174,7 +174,8 @@ impl Question {
         let link = self.over.get().cloned().or_else(live).ok_or_else(|| not_ready(connection))?;
         self.check_offer(connection, &link)?;
         let id = link.next_id();
-        let trace = connection.trace_members();
+        let traced = telemetry::request_span(&link, (self.method, self.name.as_deref()), id);
+        let trace = link.trace_members(traced.span());
         let meta = Meta {
             added: &self.added,
             trace: trace.as_deref().unwrap_or_default(),
@@ -192,7 +193,6 @@ impl Question {
         written.map_err(|error| about.invalid(error.to_string()))?;
         let server = connection.name();
         check_egress(&connection.scope.secrets, (server, &self.what), [&frame, &[]])?;
-        let span = telemetry::request_span(&link.span, self.method, id);
         let _listening = self.progress.as_ref().map(|writer| Listening::to(&link, id, writer));
         let (admitted, cancellable, waker) = (true, true, None);
         let subject =
@@ -216,7 +216,7 @@ impl Question {
         };
         let outcome = outcome.and_then(|frame| open(about, frame));
         let outcome = outcome.map_err(|error| about.redacted(error));
-        telemetry::request_ended(&span, outcome.as_ref().err());
+        traced.request_ended(outcome.as_ref().err());
         outcome.map(|result| Answered { result, link: Arc::clone(&link), direct: true })
     }
 

@@ -108,7 +108,7 @@ pub(super) async fn answer_all(
 ) -> Result<Map<String, Value>, CallError> {
     let mut answers = Map::new();
     for (key, Asked { method, params }) in asked {
-        match host_requests::answer(about.connection, method, *params).await {
+        match host_requests::answer(about.connection, (method, None), *params).await {
             Ok(answer) => answers.insert(key.clone(), answer),
             Err(Refusal::Invalid(detail)) => return Err(about.invalid(detail)),
             Err(Refusal::NotOffered | Refusal::Declined) => {

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tokio::{sync::Notify, time::Instant};
+use tracing::Span;
 
 use super::{
     Connection,
@@ -21,7 +22,7 @@ use super::{
 use crate::{
     changes::{Change, Topics},
     queue::Writer,
-    wire::{self, RequestId},
+    wire::{self, Meta, RequestId},
 };
 
 /// How long a server may take to subscribe or unsubscribe.
@@ -338,7 +339,9 @@ async fn begin(connection: &Connection, link: &Arc<Link>, wanted: &Topics) -> Op
     }
     let (id, method) = (link.next_id(), "subscriptions/listen");
     let mut frame = Vec::new();
-    let written = wire::request(&mut frame, (id, method), link.meta(false), |frame| {
+    let trace = link.trace_members(&Span::current());
+    let meta = Meta { trace: trace.as_deref().unwrap_or_default(), ..link.meta(false) };
+    let written = wire::request(&mut frame, (id, method), meta, |frame| {
         frame.extend_from_slice(b"\"notifications\":");
         serde_json::to_writer(frame, &filter)
     });

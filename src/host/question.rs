@@ -6,6 +6,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, value::RawValue};
 
 use super::form::{self, FormFault};
+use crate::trace::TraceContext;
 
 /// A server's wish for a model's answer.
 #[derive(Debug, Clone)]
@@ -25,6 +26,12 @@ impl SamplingQuestion {
     #[must_use]
     pub fn raw(&self) -> &str {
         self.params.get()
+    }
+
+    /// The trace that the server says it is in, from the `_meta` of its request (W3C Trace Context).
+    #[must_use]
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        TraceContext::of_params(&self.params)
     }
 
     /// The parameters as a JSON value.
@@ -77,6 +84,12 @@ impl FormQuestion {
     #[must_use]
     pub fn raw(&self) -> &str {
         self.params.get()
+    }
+
+    /// The trace that the server says it is in, from the `_meta` of its request (W3C Trace Context).
+    #[must_use]
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        TraceContext::of_params(&self.params)
     }
 
     /// The form with nothing but its defaults.
@@ -135,6 +148,12 @@ impl UrlQuestion {
     #[must_use]
     pub fn raw(&self) -> &str {
         self.params.get()
+    }
+
+    /// The trace that the server says it is in, from the `_meta` of its request (W3C Trace Context).
+    #[must_use]
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        TraceContext::of_params(&self.params)
     }
 
     /// Whether the URL is of one of these schemes.

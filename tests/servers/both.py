@@ -20,7 +20,8 @@ modern = era == "modern"
 lock = threading.Lock()
 log = open(path, "a", buffering=1)
 listening, reads, tasks, waiting = {}, 0, {}, {}
-FORM = {"message": "who", "requestedSchema": {"type": "object", "properties": {
+TRACE = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "baggage": "k=v"}
+FORM = {"message": "who", "_meta": TRACE, "requestedSchema": {"type": "object", "properties": {
     "name": {"type": "string", "default": "nobody"}, "age": {"type": "integer"}}}}
 STATE = "a\\u0041\\/\\ud83d\\ude00 \\\"x\\\""
 

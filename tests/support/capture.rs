@@ -24,7 +24,10 @@ type Fields = BTreeMap<String, String>;
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
     pub(crate) name: &'static str,
-    target: String,
+    pub(crate) target: String,
+    /// All fields that it may have.
+    pub(crate) names: Vec<&'static str>,
+    pub(crate) is_span: bool,
     pub(crate) level: Level,
     /// The span that it is in.
     pub(crate) parent: Option<u64>,
@@ -80,7 +83,9 @@ fn told(
     let within = ENTERED.with_borrow(|entered| entered.last().copied());
     let parent = explicit.map(Id::into_u64).or(within.filter(|_| contextual));
     let (name, level) = (metadata.name(), *metadata.level());
-    Told { name, target: metadata.target().to_owned(), level, parent, fields }
+    let names = metadata.fields().iter().map(|field| field.name()).collect();
+    let (target, is_span) = (metadata.target().to_owned(), metadata.is_span());
+    Told { name, target, names, is_span, level, parent, fields }
 }
 
 impl Subscriber for Capture {
@@ -132,6 +137,12 @@ pub(crate) fn begin() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| tracing::subscriber::set_global_default(Capture).unwrap());
     captured(|all| *all = Captured::default());
+}
+
+/// The span that this thread is in, with its name.
+pub(crate) fn within() -> Option<(u64, &'static str)> {
+    let id = ENTERED.with_borrow(|entered| entered.last().copied())?;
+    captured(|all| all.spans.get(&id).map(|span| (id, span.name)))
 }
 
 /// The spans of this name, by their ids.

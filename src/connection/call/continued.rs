@@ -10,7 +10,6 @@ use std::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
-use tracing::Span;
 
 use super::{
     Call, Kept, Stage,
@@ -30,6 +29,7 @@ use crate::{
     host::{Elicitation, UrlAnswer, UrlQuestion},
     output::Output,
     query::Query,
+    telemetry::Traced,
 };
 
 /// JSON-RPC code of a server of MCP 2025-11-25 that wants URLs visited before it answers (client/
@@ -41,13 +41,13 @@ type Ending = Pin<Box<dyn Future<Output = Result<Output, CallError>> + Send>>;
 /// What is left of such a call.
 pub(super) struct Continued {
     pub(super) tool: Tool,
-    pub(super) span: Span,
+    pub(super) span: Traced,
     rest: Ending,
 }
 
 impl Continued {
     pub(super) fn new(
-        (tool, span): (Tool, Span),
+        (tool, span): (Tool, Traced),
         question: Question,
         concluded: Concluded,
         (timing, began): (Timing, Instant),
@@ -124,10 +124,12 @@ impl Continued {
             }
             Ok(output(&connection, question.ask(&connection, clock).await?.result))
         });
-        Self { tool, span: Span::none(), rest }
+        Self { tool, span: Traced::none(), rest }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Output, CallError>> {
+        // What it takes besides is a part of the call.
+        let _within = self.span.span().enter();
         self.rest.as_mut().poll(cx)
     }
 }

@@ -8,7 +8,6 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tracing::Span;
 
 use super::{
     Call, Kept, Stage, Way,
@@ -24,7 +23,7 @@ use crate::{
     },
     error::CallError,
     output::Output,
-    telemetry,
+    telemetry::Traced,
     usage::Ending,
 };
 
@@ -66,7 +65,7 @@ impl Call {
             }
             Stage::Continued(continued) => {
                 let outcome = ready!(continued.poll(cx));
-                telemetry::call_ended(&continued.span, outcome.as_ref());
+                std::mem::replace(&mut continued.span, Traced::none()).call_ended(outcome.as_ref());
                 self.finish(outcome)
             }
             Stage::Guarded(guarded) => {
@@ -99,7 +98,7 @@ impl Call {
             }
             outcome => {
                 let outcome = outcome.map(|concluded| output(tool.connection(), concluded.result));
-                telemetry::call_ended(&span, outcome.as_ref());
+                span.call_ended(outcome.as_ref());
                 self.end(cx, (tool, &link), (outcome, kept))
             }
         }
@@ -145,14 +144,20 @@ impl Call {
     fn go_on(
         &mut self,
         cx: &mut Context<'_>,
-        (tool, span): (Tool, Span),
+        (tool, span): (Tool, Traced),
         (concluded, kept): (Concluded, Option<Kept>),
     ) -> Poll<Result<Output, CallError>> {
         let more = self.more.as_ref();
         if more.is_some_and(|more| more.detached) && concluded.kind == Kind::Task {
-            return self.finish(Ok(Output::new(concluded.result)));
+            let outcome = Ok(Output::new(concluded.result));
+            span.call_ended(outcome.as_ref());
+            return self.finish(outcome);
         }
-        let Some(kept) = kept else { return self.finish(Err(about(&tool).never_asked())) };
+        let Some(kept) = kept else {
+            let outcome = Err(about(&tool).never_asked());
+            span.call_ended(outcome.as_ref());
+            return self.finish(outcome);
+        };
         self.came = None;
         let timing = self.timing(tool.terms().timing);
         let again = more.map(|more| (more.progress.clone(), more.detached)).unwrap_or_default();

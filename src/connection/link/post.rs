@@ -19,6 +19,9 @@ pub(crate) trait Post: Send + Sync + 'static {
     /// Is told that a request was given up, and what the server may be told of it.
     fn recall(self: Arc<Self>, notice: Vec<u8>);
 
+    /// What the server calls the HTTP session, if there is one.
+    fn http_session(&self) -> Option<String>;
+
     /// Has the server asked again for its tools.
     fn relist(&self);
 

@@ -16,7 +16,7 @@ impl Link {
     /// first, that counts, unless the exchange knows better: that nothing has left.
     pub(super) fn conclude(&self, id: RequestId, outcome: Outcome) -> Outcome {
         if let Ok(frame) = &outcome {
-            self.usage.count_received(frame.len());
+            self.count_received(1, frame.len());
         }
         let unsent = delivery_of(&outcome) == Delivery::NotSent;
         match self.state.lock().take(id) {

@@ -265,7 +265,7 @@ impl Call {
                     Ok((reply, span)) => {
                         let modern = reply.link().era() == Some(Era::Modern);
                         let kept = modern || tool.connection().shows_urls();
-                        let kept = kept.then(|| Kept { arguments, began: now });
+                        let kept = kept.then_some(Kept { arguments, began: now });
                         self.stage = Stage::Waiting { tool, reply, span, kept };
                     }
                     // It is only asleep.

@@ -55,10 +55,10 @@ pub use store::{FileTokenStore, MemoryTokenStore, StoreFuture, StoreLock, TokenK
 ///
 /// A client certificate is not one of these but a matter of the connection:
 /// [`client_certificate`](crate::StreamableHttp::client_certificate).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Auth(pub(crate) Kind);
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Kind {
     Fixed(Fixed),
     #[cfg(feature = "oauth")]
@@ -66,7 +66,7 @@ pub(crate) enum Kind {
 }
 
 /// What stays as it is, until the secret behind it changes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Fixed {
     Bearer(Secret),
     Key { header: Result<HeaderName, String>, secret: Secret },

@@ -239,6 +239,6 @@ impl Server {
     /// Returns at once; a topic that the server does not tell of comes as [`Change::Refused`].
     #[must_use]
     pub fn subscribe(&self, topics: Topics) -> Changes {
-        Changes::of(self.connection(), topics)
+        Changes::of(&self.connection(), topics)
     }
 }

@@ -33,7 +33,7 @@ pub(crate) mod wake;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::SystemTime,
@@ -49,7 +49,7 @@ use crate::{
     budget::{Budgets, MemoryWatch, Room},
     catalog::Board,
     census::Census,
-    error::CallError,
+    error::{CallError, DownCause},
     event::{Event, Feed, Notification},
     host::{Host, HostCapabilities, LogLevel, Root},
     layer::{self, CallService},
@@ -80,8 +80,14 @@ use subscriptions::Subscriptions;
 /// What the connection of one server publishes: calls and handles read it, and never ask an actor.
 pub(crate) struct Connection {
     pub(crate) spec: ServerSpec,
-    /// The place of its declaration in the session.
+    /// Where it stands on the session's board; no other connection ever has the same.
     pub(crate) place: usize,
+    /// Cancelled when nothing of it is left, or its session ends.
+    pub(crate) end: CancellationToken,
+    /// How it leaves a session that goes on, once it does.
+    left: OnceLock<Leave>,
+    /// The last epoch of the connection that it took the place of.
+    inherited: AtomicU64,
     /// What holds for its calls, where a tool or a call says nothing else.
     pub(crate) options: CallOptions,
     pub(crate) span: Span,
@@ -116,6 +122,14 @@ pub(crate) struct Connection {
     per_call: PerCall,
     /// The layers of the host around its calls, if there are any.
     layers: Option<CallService>,
+}
+
+/// How a connection leaves a session that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// Another takes its place: the server is declared otherwise now.
+    Replaced,
+    Removed,
 }
 
 /// What all connections of a session share.
@@ -201,6 +215,9 @@ impl Connection {
             layers: layer::around(&spec.layers, CallService::innermost()),
             spec,
             place,
+            end: scope.tasks.token().child_token(),
+            left: OnceLock::new(),
+            inherited: AtomicU64::new(0),
             span,
             labels,
             scope,
@@ -332,9 +349,42 @@ impl Connection {
         offered.is_some_and(|offered| offered.has(capability))
     }
 
-    /// Whether the session has ended, or is ending.
+    /// Has it leave a session that goes on; what it has in flight is told why.
+    pub(crate) fn leave(&self, how: Leave) {
+        let (Ok(()) | Err(_)) = self.left.set(how);
+    }
+
+    pub(crate) fn has_left(&self) -> bool {
+        self.left.get().is_some()
+    }
+
+    /// Why a link of it is closed that was to be closed for good.
+    fn closing_cause(&self) -> DownCause {
+        match self.left.get() {
+            _ if self.scope.tasks.is_ending() => DownCause::SessionClosed,
+            Some(Leave::Replaced) => DownCause::Restarted,
+            Some(Leave::Removed) => DownCause::Removed,
+            None => DownCause::SessionClosed,
+        }
+    }
+
+    /// Whether it, or its session, ends.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.end.is_cancelled() || self.has_left()
+    }
+
+    /// Whether its first start, if it starts by itself, is over.
+    pub(crate) fn has_begun(&self, status: &Status) -> bool {
+        let before = self.inherited.load(Ordering::Acquire);
+        let first = status.epoch <= before + 1 && status.phase == Phase::Starting;
+        let eager = self.spec.opening == Opening::Eager;
+        let unbegun = eager && status.epoch <= before && status.phase == Phase::Idle;
+        !first && !unbegun
+    }
+
+    /// Whether it, or its session, has ended, or is ending.
     pub(crate) fn is_over(&self) -> bool {
-        self.scope.tasks.is_ending() || self.status().phase == Phase::Stopped
+        self.is_ending() || self.status().phase == Phase::Stopped
     }
 
     /// Has the server asked for this much of its log, over this link and every later one.

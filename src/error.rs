@@ -16,7 +16,7 @@ mod typed;
 pub use auth::{AuthError, LoginReason};
 pub use budget::{BudgetItem, LimitOf, OverBudget};
 pub use call::{CallError, CallLimit, Delivery};
-pub use connect::{ConnectError, OpenError, RequiredFailure, ServerError, Stage};
+pub use connect::{ApplyError, ConnectError, OpenError, RequiredFailure, ServerError, Stage};
 pub use down::{DownCause, DownReason};
 pub use http::HttpError;
 pub use secret::{SecretCause, SecretError};

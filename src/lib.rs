@@ -56,6 +56,7 @@ pub mod testing;
 mod budget;
 mod connection;
 mod queue;
+mod roster;
 #[cfg(feature = "validate")]
 mod schema;
 mod scope;
@@ -82,9 +83,9 @@ pub use census::{LeakReport, ProcessRecord};
 pub use changes::{Change, Changes, Filtered, Topics, Windows};
 pub use connection::call::{Call, Detach, Detached, Task};
 pub use error::{
-    AuthError, BudgetItem, CallError, CallLimit, ConnectError, Delivery, DownCause, DownReason,
-    HttpError, LimitOf, LoginReason, OpenError, OverBudget, RequiredFailure, SecretCause,
-    SecretError, ServerError, SpecError, Stage, TypedError,
+    ApplyError, AuthError, BudgetItem, CallError, CallLimit, ConnectError, Delivery, DownCause,
+    DownReason, HttpError, LimitOf, LoginReason, OpenError, OverBudget, RequiredFailure,
+    SecretCause, SecretError, ServerError, SpecError, Stage, TypedError,
 };
 pub use event::{Event, Events, Notification, Notifications};
 pub use host::{
@@ -112,7 +113,7 @@ pub use runtime::{Runtime, RuntimeBuilder};
 pub use secrecy::{self, SecretString};
 pub use secret::{ProvidedSecret, Secret, SecretProvider};
 pub use server::Server;
-pub use session::{Session, SessionBuilder};
+pub use session::{Applied, Session, SessionBuilder};
 #[cfg(feature = "skills")]
 pub use skill::Skill;
 pub use snapshot::{

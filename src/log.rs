@@ -121,7 +121,7 @@ impl Server {
     /// Asks the server for messages of this level and graver ones: at once, and again after each
     /// restart, up to MCP 2025-11-25; with every request in 2026-07-28.
     pub fn log_level(&self, level: LogLevel) -> Query<()> {
-        Query::new(self.connection(), move |connection, terms| async move {
+        Query::new(&self.connection(), move |connection, terms| async move {
             connection.want_log(level);
             set_level(&connection, level, terms).await
         })

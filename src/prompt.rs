@@ -13,7 +13,7 @@ use crate::{
 impl Server {
     /// The prompts that it lists, over all pages.
     pub fn prompts(&self) -> Query<Listed<Prompt>> {
-        Query::new(self.connection(), |connection, terms| async move {
+        Query::new(&self.connection(), |connection, terms| async move {
             list(&connection, ("prompts/list", "prompts"), terms).await
         })
     }
@@ -26,7 +26,7 @@ impl Server {
     ) -> Query<Received<GetPromptResult>> {
         let given = arguments.into_iter().map(|(key, value)| (key.into(), json!(value.into())));
         let (name, given) = (name.into(), given.collect::<Map<_, _>>());
-        Query::new(self.connection(), move |connection, terms| async move {
+        Query::new(&self.connection(), move |connection, terms| async move {
             let mut question = Question::new("prompts/get", Some(&name)).with("name", &name);
             if !given.is_empty() {
                 question = question.with("arguments", &given);
@@ -40,7 +40,7 @@ impl Server {
     /// What an argument of a prompt or of a template may be (MCP 2025-11-25,
     /// server/utilities/completion): a hundred values at most.
     pub fn complete(&self, argument: Completion) -> Query<Received<CompleteResult>> {
-        Query::new(self.connection(), move |connection, terms| async move {
+        Query::new(&self.connection(), move |connection, terms| async move {
             let Completion { of, name, value, context } = argument;
             let mut question = Question::new("completion/complete", None)
                 .with("ref", &of)

@@ -173,14 +173,14 @@ impl Contents {
 impl Server {
     /// The resources that it lists, over all pages.
     pub fn resources(&self) -> Query<Listed<Described>> {
-        Query::new(self.connection(), |connection, terms| async move {
+        Query::new(&self.connection(), |connection, terms| async move {
             list(&connection, ("resources/list", "resources"), terms).await
         })
     }
 
     /// The templates of resources that it lists, over all pages; [`Template`] fills them in.
     pub fn resource_templates(&self) -> Query<Listed<ResourceTemplate>> {
-        Query::new(self.connection(), |connection, terms| async move {
+        Query::new(&self.connection(), |connection, terms| async move {
             templates(&connection, terms).await
         })
     }
@@ -188,7 +188,7 @@ impl Server {
     /// The resource of this URI, whether it is listed or not.
     #[must_use]
     pub fn resource(&self, uri: impl AsRef<str>) -> Resource {
-        Resource { connection: Arc::clone(self.connection()), uri: uri.as_ref().into() }
+        Resource { connection: self.connection(), uri: uri.as_ref().into() }
     }
 }
 
@@ -210,7 +210,7 @@ impl Session {
     /// [`Resource::read`].
     pub fn read(&self, uri: impl AsRef<str>) -> Query<Contents> {
         let uri = uri.as_ref().to_owned();
-        let connections = self.connections().to_vec();
+        let connections = self.connections();
         Query::anywhere(move |terms| async move {
             let connection = route(&connections, &uri, terms).await?;
             read(&connection, &uri, terms).await

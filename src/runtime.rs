@@ -28,6 +28,7 @@ use crate::{
     event::Feed,
     layer::{self, CallService},
     policy::CallOptions,
+    roster::Roster,
     scope::Scope,
     session::{Declared, Session, SessionBuilder},
     session_actor::{Arguments, SessionPort},
@@ -70,7 +71,7 @@ struct Inner {
 pub(crate) struct Held {
     open: OpenSession,
     pub(crate) scope: Arc<SessionScope>,
-    pub(crate) connections: Vec<Arc<Connection>>,
+    pub(crate) roster: Arc<Roster>,
 }
 
 /// What it takes to close a session and to know when it has ended.
@@ -211,10 +212,12 @@ impl Runtime {
         let connect =
             |(place, spec)| Arc::new(Connection::new(spec, place, &options, Arc::clone(&scope)));
         let connections: Vec<_> = servers.into_iter().enumerate().map(connect).collect();
+        scope.board.arrange((0..connections.len()).collect(), Vec::new());
+        let roster = Arc::new(Roster::new(connections.clone()));
         if let Some(saved) = saved {
             connections.iter().for_each(|connection| listing::put_up(connection, &saved));
         }
-        let arguments = Arguments { scope: Arc::clone(&scope), connections: connections.clone() };
+        let arguments = Arguments { scope: Arc::clone(&scope), connections };
         // A shutdown that comes in between waits for this, too.
         let _opening = self.inner.undertakers.tracker().token();
         // Before anything starts that could tell them.
@@ -229,8 +232,8 @@ impl Runtime {
         let port =
             self.inner.supervisor.open(arguments).await.map_err(|_| OpenError::RuntimeClosed)?;
         let open = OpenSession { port, ended: CancellationToken::new() };
-        if self.register(number, &open, &scope, connections.clone()) {
-            return Ok(Session::new(self.clone(), open, scope, connections));
+        if self.register(number, &open, &scope, &roster) {
+            return Ok(Session::new(self.clone(), open, scope, (roster, options)));
         }
         open.port.close();
         scope.tasks.ended().await;
@@ -245,10 +248,10 @@ impl Runtime {
         number: u64,
         open: &OpenSession,
         scope: &Arc<SessionScope>,
-        connections: Vec<Arc<Connection>>,
+        roster: &Arc<Roster>,
     ) -> bool {
         let held =
-            Held { open: open.clone(), scope: Arc::clone(scope), connections: connections.clone() };
+            Held { open: open.clone(), scope: Arc::clone(scope), roster: Arc::clone(roster) };
         match self.inner.sessions.lock().as_mut() {
             Some(book) => book.insert(number, held),
             None => return false,
@@ -258,7 +261,7 @@ impl Runtime {
             number,
             open: open.clone(),
             scope: Arc::clone(scope),
-            connections,
+            roster: Arc::clone(roster),
             census: Arc::clone(&self.inner.census),
             sessions: Arc::clone(&self.inner.sessions),
         };
@@ -276,14 +279,14 @@ struct LastRites {
     number: u64,
     open: OpenSession,
     scope: Arc<SessionScope>,
-    connections: Vec<Arc<Connection>>,
+    roster: Arc<Roster>,
     census: Arc<Census>,
     sessions: Arc<Mutex<Option<HashMap<u64, Held>>>>,
 }
 
 impl Drop for LastRites {
     fn drop(&mut self) {
-        self.connections.iter().for_each(|connection| bury(connection));
+        self.roster.look().iter().for_each(|connection| bury(connection));
         self.scope.board.clear();
         self.scope.events.close();
         self.census.session_closed(self.number);

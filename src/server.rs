@@ -11,6 +11,7 @@ use crate::{
     error::{CallError, ServerError},
     event::Notifications,
     policy::WhenDown,
+    roster::Roster,
     status::Status,
     toolset::ToolSet,
 };
@@ -19,42 +20,44 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Server {
     connection: Arc<Connection>,
+    roster: Arc<Roster>,
 }
 
 impl Server {
-    pub(crate) fn new(connection: Arc<Connection>) -> Self {
-        Self { connection }
+    pub(crate) fn new(connection: Arc<Connection>, roster: Arc<Roster>) -> Self {
+        Self { connection, roster }
     }
 
-    pub(crate) fn connection(&self) -> &Arc<Connection> {
-        &self.connection
+    /// Its connection, or the one that has taken its place since.
+    pub(crate) fn connection(&self) -> Arc<Connection> {
+        self.roster.current(&self.connection)
     }
 
     /// What the server of the live link offers, as JSON (MCP 2025-11-25, basic/lifecycle); none while
     /// there is no link.
     #[must_use]
     pub fn capabilities(&self) -> Option<serde_json::Value> {
-        let link = self.connection.live_link();
+        let link = self.connection().live_link();
         Some(link.as_ref()?.capabilities()?.to_value())
     }
 
     /// What the server of the live link says on how it is to be used.
     #[must_use]
     pub fn instructions(&self) -> Option<String> {
-        let link = self.connection.live_link();
+        let link = self.connection().live_link();
         link.as_ref()?.instructions().map(str::to_owned)
     }
 
     /// Takes up a task that an earlier call came back as: see [`Call::detach`](crate::Call::detach).
     #[must_use]
     pub fn task(&self, id: impl AsRef<str>) -> Task {
-        Task::new(Arc::clone(&self.connection), id.as_ref())
+        Task::new(self.connection(), id.as_ref())
     }
 
     /// How often the server asked something over a link of MCP 2026-07-28, where it must not.
     #[must_use]
     pub fn violations(&self) -> u64 {
-        self.connection.violations()
+        self.connection().violations()
     }
 
     /// The name that the host gave it.
@@ -66,7 +69,7 @@ impl Server {
     /// Where its connection stands.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.connection.status()
+        self.connection().status()
     }
 
     /// Where its connection stands, now and at each change of its phase.
@@ -75,7 +78,7 @@ impl Server {
     /// calls that a lost link fails wait for it.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Status> {
-        self.connection.watch()
+        self.connection().watch()
     }
 
     /// Waits until calls go through. A server that is asleep is started.
@@ -89,7 +92,7 @@ impl Server {
     ///
     /// Dropping the future has no effect.
     pub async fn ready(&self) -> Result<(), Option<ServerError>> {
-        wake::ready(&self.connection).await
+        wake::ready(&self.connection()).await
     }
 
     /// Its tools: at once if it has listed them in this session, or if the session was opened with
@@ -105,7 +108,7 @@ impl Server {
     ///
     /// Dropping the future has no effect but that a server that it started stays so.
     pub async fn discover(&self) -> Result<ToolSet, CallError> {
-        wake::listed(&self.connection, WhenDown::Wait, None).await?;
+        wake::listed(&self.connection(), WhenDown::Wait, None).await?;
         Ok(self.listed())
     }
 
@@ -120,15 +123,15 @@ impl Server {
     ///
     /// As of [`discover`](Self::discover).
     pub async fn rediscover(&self) -> Result<ToolSet, CallError> {
-        wake::list_again(&self.connection).await?;
+        wake::list_again(&self.connection()).await?;
         Ok(self.listed())
     }
 
     fn listed(&self) -> ToolSet {
-        let catalog = self.connection.scope.board.load();
+        let catalog = self.connection().scope.board.load();
         catalog
             .iter()
-            .filter(|tool| Arc::ptr_eq(tool.connection(), &self.connection))
+            .filter(|tool| Arc::ptr_eq(tool.connection(), &self.connection()))
             .cloned()
             .collect()
     }
@@ -139,7 +142,7 @@ impl Server {
     /// more before it is stopped. A closed session stays closed. Of a server that is opened
     /// [`per_call`](crate::ServerSpec::per_call) there is nothing to restart.
     pub fn restart(&self) {
-        actor::restart(&self.connection);
+        actor::restart(&self.connection());
     }
 
     /// Begins a login, where the server is declared with [`Auth::oauth`](crate::Auth::oauth): the URL
@@ -157,29 +160,30 @@ impl Server {
     /// Dropping the future, or the login, gives it up.
     #[cfg(feature = "oauth")]
     pub async fn login(&self) -> Result<Login, Arc<AuthError>> {
-        let authority = self.connection.authority.as_ref();
+        let connection = self.connection();
+        let authority = connection.authority.as_ref();
         let holder = authority.and_then(|authority| authority.holder());
         let holder = holder.ok_or_else(|| Arc::new(AuthError::NoLogin))?;
-        Login::begin(Arc::clone(holder), Arc::clone(&self.connection)).await
+        Login::begin(Arc::clone(holder), self.connection()).await
     }
 
     /// The last lines that the current or latest process wrote on stderr, oldest first: at most
     /// 200 lines, 64 KiB.
     #[must_use]
     pub fn stderr_tail(&self) -> Vec<String> {
-        self.connection.stderr_tail()
+        self.connection().stderr_tail()
     }
 
     /// How many lines on its stdout were not JSON-RPC, and were skipped, since the session opened.
     #[must_use]
     pub fn skipped_lines(&self) -> u64 {
-        self.connection.noise()
+        self.connection().noise()
     }
 
     /// Its notifications from now on, but those that this crate consumes itself (progress, and
     /// changes of the list of tools).
     #[must_use]
     pub fn notifications(&self) -> Notifications {
-        Notifications::new(self.connection.notifications.subscribe())
+        Notifications::new(self.connection().notifications.subscribe())
     }
 }

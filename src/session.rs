@@ -1,5 +1,9 @@
 //! A session: what a host opens and closes.
 
+mod apply;
+
+pub use apply::Applied;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
@@ -15,10 +19,11 @@ use crate::{
     layer::{CallLayer, CallLike, CallService},
     policy::{Budget, CallOptions},
     redactor::Redactor,
+    roster::Roster,
     runtime::{OpenSession, Runtime},
     secret::{Provider, Secret, SecretProvider, Secrets},
     server::Server,
-    spec::{self, Opening, ServerSpec},
+    spec::{self, ServerSpec},
     status::{Phase, Status},
     toolset::{SavedTools, ToolSet},
     trace::{TraceContext, Tracer},
@@ -249,7 +254,11 @@ struct Inner {
     _runtime: Runtime,
     open: OpenSession,
     scope: Arc<SessionScope>,
-    connections: Vec<Arc<Connection>>,
+    roster: Arc<Roster>,
+    /// What holds for the calls of all servers.
+    options: CallOptions,
+    /// The next free place on the board; whoever changes the servers does so alone.
+    shifting: tokio::sync::Mutex<usize>,
 }
 
 impl Session {
@@ -257,9 +266,11 @@ impl Session {
         runtime: Runtime,
         open: OpenSession,
         scope: Arc<SessionScope>,
-        connections: Vec<Arc<Connection>>,
+        (roster, options): (Arc<Roster>, CallOptions),
     ) -> Self {
-        Self { inner: Arc::new(Inner { _runtime: runtime, open, scope, connections }) }
+        let shifting = tokio::sync::Mutex::new(roster.look().len());
+        let inner = Inner { _runtime: runtime, open, scope, roster, options, shifting };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The id that the host gave it.
@@ -271,8 +282,8 @@ impl Session {
     /// Calls a tool by its id, such as `git.status`. The call is sent when it is first polled; see
     /// [`Call`] for its options, its errors and what dropping it does.
     pub fn call(&self, tool: impl AsRef<str>, arguments: impl Into<Arguments>) -> Call {
-        let Inner { scope, connections, .. } = &*self.inner;
-        Call::by_id(scope, connections, tool.as_ref(), arguments.into())
+        let Inner { scope, roster, .. } = &*self.inner;
+        Call::by_id(scope, &roster.look(), tool.as_ref(), arguments.into())
     }
 
     /// What replaces the session's secrets in a text: for the host's own logs.
@@ -302,24 +313,27 @@ impl Session {
     /// The server of this name.
     #[must_use]
     pub fn server(&self, name: &str) -> Option<Server> {
-        let found = self.inner.connections.iter().find(|one| one.name().as_ref() == name);
-        found.cloned().map(Server::new)
+        Some(self.handle(&self.inner.roster.find(name)?))
     }
 
     /// The servers, in the order of their declaration.
     #[must_use]
     pub fn servers(&self) -> Vec<Server> {
-        self.inner.connections.iter().cloned().map(Server::new).collect()
+        self.connections().iter().map(|connection| self.handle(connection)).collect()
     }
 
-    pub(crate) fn connections(&self) -> &[Arc<Connection>] {
-        &self.inner.connections
+    fn handle(&self, connection: &Arc<Connection>) -> Server {
+        Server::new(Arc::clone(connection), Arc::clone(&self.inner.roster))
+    }
+
+    pub(crate) fn connections(&self) -> Arc<Vec<Arc<Connection>>> {
+        self.inner.roster.list()
     }
 
     /// Tells the servers that the host's roots changed, those that have a way to hear it (up to MCP
     /// 2025-11-25; in 2026-07-28 a server asks when it needs them).
     pub fn roots_changed(&self) {
-        self.inner.connections.iter().for_each(|connection| connection.roots_changed());
+        self.connections().iter().for_each(|connection| connection.roots_changed());
     }
 
     /// What changes from now on.
@@ -334,14 +348,8 @@ impl Session {
     ///
     /// Dropping the future has no effect.
     pub async fn settled(&self) {
-        for connection in &self.inner.connections {
-            let eager = connection.spec.opening == Opening::Eager;
-            let begun = |status: &Status| {
-                let first = status.epoch <= 1 && status.phase == Phase::Starting;
-                let unbegun = eager && status.epoch == 0 && status.phase == Phase::Idle;
-                !first && !unbegun
-            };
-            wait_for(connection.watch(), begun).await;
+        for connection in self.connections().iter() {
+            wait_for(connection.watch(), |status| connection.has_begun(status)).await;
         }
     }
 
@@ -361,7 +369,7 @@ impl Session {
     /// The required servers that are not Ready within their init timeouts.
     async fn required_failures(&self, began: Instant) -> Vec<RequiredFailure> {
         let mut failures = Vec::new();
-        for connection in self.inner.connections.iter().filter(|one| one.spec.required) {
+        for connection in self.connections().iter().filter(|one| one.spec.required) {
             let decided = |status: &Status| {
                 let Status { phase, .. } = status;
                 matches!(phase, Phase::Ready | Phase::AuthRequired | Phase::Failed | Phase::Stopped)

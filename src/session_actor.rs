@@ -11,8 +11,8 @@ use crate::{
     connection::{
         Connection, SessionScope,
         actor::{
-            Arguments as ConnectionArguments, ConnectionActor, Message as ConnectionMessage,
-            give_up,
+            Arguments as ConnectionArguments, ConnectionActor, Message as ConnectionMessage, bury,
+            give_up, succeed,
         },
     },
     policy::{Intensity, RestartPolicy},
@@ -29,7 +29,8 @@ pub(crate) struct Arguments {
 
 pub(crate) struct ActorState {
     scope: Arc<SessionScope>,
-    connections: Vec<Arc<Connection>>,
+    /// Those that are to be started with the session.
+    first: Vec<Arc<Connection>>,
     children: BTreeMap<ActorId, Child>,
     closing: bool,
     /// Actors that died of a defect, within the time that `budget` says.
@@ -43,12 +44,23 @@ pub(crate) struct ActorState {
 
 struct Child {
     actor: ActorRef<ConnectionMessage>,
-    place: usize,
+    connection: Arc<Connection>,
+    /// What is to be started once nothing of it is left.
+    successor: Option<Arc<Connection>>,
+}
+
+/// What changes in a session that goes on.
+#[derive(Debug)]
+pub(crate) struct Shift {
+    /// What leaves, and what takes its place.
+    pub(crate) leaving: Vec<(Arc<Connection>, Option<Arc<Connection>>)>,
+    pub(crate) coming: Vec<Arc<Connection>>,
 }
 
 #[derive(Debug)]
 pub(crate) enum Message {
     Close,
+    Shift(Shift),
     #[cfg(test)]
     PanicIn(Option<usize>),
 }
@@ -78,6 +90,11 @@ impl SessionPort {
         }
     }
 
+    /// Has connections leave and others come; false if the session has ended.
+    pub(crate) fn shift(&self, shift: Shift) -> bool {
+        self.actor.cast(Message::Shift(shift)).is_ok()
+    }
+
     /// Waits until the actor has ended.
     pub(crate) async fn ended(&self) {
         // Without a limit there is no error.
@@ -101,7 +118,7 @@ impl Actor for SessionActor {
         Arguments { scope, connections }: Arguments,
     ) -> Result<ActorState, ActorProcessingErr> {
         Ok(ActorState {
-            connections,
+            first: connections,
             children: BTreeMap::new(),
             closing: false,
             crashes: Intensity::default(),
@@ -118,8 +135,8 @@ impl Actor for SessionActor {
         myself: ActorRef<Message>,
         state: &mut ActorState,
     ) -> Result<(), ActorProcessingErr> {
-        for place in 0..state.connections.len() {
-            state.start(&myself, place, false).await?;
+        for connection in std::mem::take(&mut state.first) {
+            state.start(&myself, connection, false).await?;
         }
         Ok(())
     }
@@ -132,6 +149,7 @@ impl Actor for SessionActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             Message::Close => state.close(&myself),
+            Message::Shift(shift) => state.shift(&myself, shift).await?,
             #[cfg(test)]
             Message::PanicIn(None) => panic!("asked to"),
             #[cfg(test)]
@@ -174,20 +192,53 @@ impl ActorState {
     async fn start(
         &mut self,
         myself: &ActorRef<Message>,
-        place: usize,
+        connection: Arc<Connection>,
         after_crash: bool,
     ) -> Result<(), SpawnErr> {
-        let connection = Arc::clone(&self.connections[place]);
         let eager = connection.spec.opening == Opening::Eager;
-        let arguments = ConnectionArguments { connection, after_crash };
+        let arguments = ConnectionArguments { connection: Arc::clone(&connection), after_crash };
         // The child's pre_start does not wait, so neither does this.
         let (actor, _joined_by_supervision) =
             Actor::spawn_linked(None, ConnectionActor, arguments, myself.get_cell()).await?;
         if !after_crash && eager {
             drop(actor.cast(ConnectionMessage::Start));
         }
-        self.children.insert(actor.get_id(), Child { actor, place });
+        self.children.insert(actor.get_id(), Child { actor, connection, successor: None });
         Ok(())
+    }
+
+    /// What leaves is told to stop; what takes its place is started when that is done.
+    async fn shift(&mut self, myself: &ActorRef<Message>, shift: Shift) -> Result<(), SpawnErr> {
+        for (leaving, successor) in shift.leaving {
+            let of_it = |child: &&mut Child| Arc::ptr_eq(&child.connection, &leaving);
+            match self.children.values_mut().find(of_it) {
+                Some(child) => {
+                    child.successor = successor;
+                    drop(child.actor.cast(ConnectionMessage::Stop));
+                }
+                // It was given up before.
+                None => self.follow(myself, &leaving, successor).await?,
+            }
+        }
+        for connection in shift.coming {
+            if !self.closing {
+                self.start(myself, connection, false).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what has left, and starts what takes its place.
+    async fn follow(
+        &mut self,
+        myself: &ActorRef<Message>,
+        left: &Connection,
+        successor: Option<Arc<Connection>>,
+    ) -> Result<(), SpawnErr> {
+        bury(left);
+        let Some(successor) = successor.filter(|_| !self.closing) else { return Ok(()) };
+        succeed(&successor, left);
+        self.start(myself, successor, false).await
     }
 
     fn close(&mut self, myself: &ActorRef<Message>) {
@@ -206,18 +257,26 @@ impl ActorState {
         cell: &ActorCell,
         reason: &(dyn std::fmt::Display + Send + Sync),
     ) -> Result<(), SpawnErr> {
-        let Some(Child { place, .. }) = self.children.remove(&cell.get_id()) else { return Ok(()) };
+        let Some(child) = self.children.remove(&cell.get_id()) else { return Ok(()) };
+        let Child { connection, successor, .. } = child;
+        // What dies of a defect on its way out is on its way out all the same.
+        if connection.has_left() {
+            self.follow(myself, &connection, successor).await?;
+        }
         if self.closing {
             self.finish_if_empty(myself);
             return Ok(());
         }
+        if connection.has_left() {
+            return Ok(());
+        }
         let reason = self.scope.secrets.redactor.redact(&reason.to_string()).into_owned();
-        telemetry::actor_died(&self.connections[place].span, "connection", &reason);
+        telemetry::actor_died(&connection.span, "connection", &reason);
         self.scope.census.crashed();
         if self.crashes.admit(self.born.elapsed(), &self.budget) {
-            self.start(myself, place, true).await?;
+            self.start(myself, connection, true).await?;
         } else {
-            give_up(&self.connections[place]);
+            give_up(&connection);
         }
         Ok(())
     }
@@ -231,7 +290,7 @@ impl ActorState {
 
     #[cfg(test)]
     fn panic_in(&self, place: Option<usize>) {
-        for child in self.children.values().filter(|child| Some(child.place) == place) {
+        for child in self.children.values().filter(|child| Some(child.connection.place) == place) {
             child.actor.cast(ConnectionMessage::Panic).unwrap();
         }
     }

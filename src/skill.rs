@@ -132,7 +132,7 @@ impl Server {
     /// The skills that it lists, over all pages; it may have others. Nothing of them is read. Entries
     /// that make no sense are left out.
     pub fn skills(&self) -> Query<Vec<Skill>> {
-        Query::new(self.connection(), |connection, terms| async move {
+        Query::new(&self.connection(), |connection, terms| async move {
             let listed: Listed<Described> =
                 list(&connection, ("skills/list", "skills"), terms).await?;
             let valid = |item: crate::received::Item<Described>| {
@@ -149,7 +149,7 @@ impl Server {
     /// The skill whose `SKILL.md` has this URI, whether it is listed or not.
     pub fn skill(&self, uri: impl Into<String>) -> Query<Skill> {
         let uri = uri.into();
-        Query::new(self.connection(), move |connection, terms| async move {
+        Query::new(&self.connection(), move |connection, terms| async move {
             let question = Question::new("skills/get", Some(&uri)).with("uri", &uri);
             let about = question.about(&connection);
             let raw = ask(&connection, &question, terms).await?;

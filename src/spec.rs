@@ -24,8 +24,10 @@ pub(crate) use stdio::{ArgValue, EnvValue};
 
 /// A declared server: its name, how it is reached, and the policies of its connection.
 ///
-/// Building one cannot fail; opening the session refuses a faulty one, with every fault at once.
-#[derive(Debug, Clone)]
+/// Building one cannot fail; opening the session refuses a faulty one, with every fault at once. Two
+/// are equal if they declare the same: secrets by reference, and what only the host can make (layers,
+/// clients, token stores, servers in memory) if it is the same one.
+#[derive(Debug, Clone, PartialEq)]
 #[must_use]
 pub struct ServerSpec {
     pub(crate) name: Arc<str>,
@@ -319,7 +321,7 @@ pub(crate) enum Opening {
 }
 
 /// How a server is reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Transport {
     /// A child process that speaks on its stdin and stdout.

@@ -23,7 +23,7 @@ use super::{
 use crate::{error::AuthError, secret::Secret};
 
 /// What is declared.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Declared {
     ClientCredentials(ClientCredentials),
     JwtBearer(JwtBearer),
@@ -34,7 +34,7 @@ pub(crate) enum Declared {
 /// OAuth 2.1 client credentials (RFC 6749, 4.4): the program itself is who is authorized.
 ///
 /// The token is renewed before it ends, and when the server refuses it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 #[must_use]
 pub struct ClientCredentials {
     id: String,
@@ -45,7 +45,7 @@ pub struct ClientCredentials {
     audience: Option<String>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 enum Credential {
     /// In a header or in the body; as the authorization server says, where it is not declared.
     Secret(Secret, Option<bool>),
@@ -142,7 +142,7 @@ impl fmt::Debug for ClientCredentials {
 
 /// A token for an assertion that the workload was given by its platform (RFC 7523, 2.1; MCP draft on
 /// workload identity federation). A refused assertion is not tried again.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[must_use]
 pub struct JwtBearer {
     assertion: Secret,
@@ -171,7 +171,7 @@ impl JwtBearer {
 
 /// Enterprise-managed authorization: the identity of a user, known to the identity provider of the
 /// enterprise, is exchanged for an assertion (RFC 8693), and that for a token (RFC 7523).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[must_use]
 pub struct EnterpriseManaged {
     issuer: String,

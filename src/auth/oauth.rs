@@ -107,6 +107,22 @@ impl OAuth {
     }
 }
 
+impl PartialEq for OAuth {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { client, metadata_url, client_name, scopes, redirect_uri, store, folder } = self;
+        let same_store = match (store, &other.store) {
+            (None, None) => true,
+            (Some(one), Some(two)) => {
+                Arc::ptr_eq(one, two) || (folder.is_some() && *folder == other.folder)
+            }
+            _ => false,
+        };
+        let declared = (client, metadata_url, client_name, scopes, redirect_uri);
+        let Self { client, metadata_url, client_name, scopes, redirect_uri, .. } = other;
+        same_store && declared == (client, metadata_url, client_name, scopes, redirect_uri)
+    }
+}
+
 impl fmt::Debug for OAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OAuth")

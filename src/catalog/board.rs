@@ -1,6 +1,9 @@
 //! Where a session's servers put up their lists, and calls read the merged catalog.
 
-use std::{collections::hash_map::Entry, sync::Arc};
+use std::{
+    collections::{BTreeMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -15,13 +18,15 @@ use crate::connection::Connection;
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     catalog: ArcSwap<Catalog>,
-    /// One for each server, in the order of their declaration.
     lists: Mutex<Lists>,
 }
 
 #[derive(Debug, Default)]
 struct Lists {
-    posted: Vec<Posted>,
+    /// The places of the servers, in the order of their declaration.
+    order: Vec<usize>,
+    /// By the places of their servers.
+    posted: BTreeMap<usize, Posted>,
     /// Nothing is put up any more.
     closed: bool,
 }
@@ -45,52 +50,84 @@ impl Board {
         self.catalog.load_full()
     }
 
+    /// Says which servers there are, in which order. What others have put up is taken down; what
+    /// `inherited` lists stands for a server until that has listed its tools itself.
+    pub(crate) fn arrange(
+        &self,
+        order: Vec<usize>,
+        inherited: Vec<(Arc<Connection>, Listing)>,
+    ) -> Option<Arc<Catalog>> {
+        let mut lists = self.lists.lock();
+        if lists.closed {
+            return None;
+        }
+        lists.posted.retain(|place, _| order.contains(place));
+        lists.order = order;
+        for (connection, listing) in inherited {
+            lists.posted.entry(connection.place).or_default().put_up(&connection, listing);
+        }
+        Some(self.publish(&lists))
+    }
+
     /// Puts up a server's list; returns the new catalog. A list that broke off does not replace
     /// the tools of one that did not: it only adds its fault. Nothing is put up in a session that has
-    /// ended.
+    /// ended, or by a server that is in it no more.
     pub(crate) fn post(
         &self,
         connection: &Arc<Connection>,
         listing: Listing,
     ) -> Option<Arc<Catalog>> {
         let mut lists = self.lists.lock();
-        if lists.closed {
+        if lists.closed || !lists.order.contains(&connection.place) {
             return None;
         }
-        let place = connection.place;
-        if lists.posted.len() <= place {
-            lists.posted.resize(place + 1, Posted::default());
-        }
-        let posted = &mut lists.posted[place];
+        let posted = lists.posted.entry(connection.place).or_default();
         posted.listed = true;
         if !listing.broke_off() || posted.tools.is_empty() {
-            let tools = listing.tools.into_iter();
-            posted.tools = tools.map(|tool| Tool::new(tool, Arc::clone(connection))).collect();
-            posted.faults = listing.faults;
+            posted.put_up(connection, listing);
         } else {
             posted.faults.retain(|fault| !matches!(fault, CatalogFault::ListingFailed { .. }));
             posted.faults.extend(listing.faults);
         }
-        let catalog = Arc::new(merge(self.catalog.load().version + 1, &lists.posted));
+        Some(self.publish(&lists))
+    }
+
+    fn publish(&self, lists: &Lists) -> Arc<Catalog> {
+        let catalog = Arc::new(merge(self.catalog.load().version + 1, lists));
         self.catalog.store(Arc::clone(&catalog));
-        Some(catalog)
+        catalog
+    }
+
+    /// The tools that the server at this place has on the board.
+    pub(crate) fn tools_of(&self, place: usize) -> Vec<Tool> {
+        self.lists.lock().posted.get(&place).map(|posted| posted.tools.clone()).unwrap_or_default()
     }
 
     /// Whether the server at this place has put up a list.
     pub(crate) fn has_listed(&self, place: usize) -> bool {
-        self.lists.lock().posted.get(place).is_some_and(|posted| posted.listed)
+        self.lists.lock().posted.get(&place).is_some_and(|posted| posted.listed)
     }
 
     /// Takes everything down: tools hold their connections, which hold this.
     pub(crate) fn clear(&self) {
         let mut lists = self.lists.lock();
-        *lists = Lists { posted: Vec::new(), closed: true };
+        *lists = Lists { closed: true, ..Lists::default() };
         let version = self.catalog.load().version + 1;
         self.catalog.store(Arc::new(Catalog { version, ..Catalog::default() }));
     }
 }
 
-fn merge(version: u64, lists: &[Posted]) -> Catalog {
+impl Posted {
+    fn put_up(&mut self, connection: &Arc<Connection>, listing: Listing) {
+        let tools = listing.tools.into_iter();
+        self.tools = tools.map(|tool| Tool::new(tool, Arc::clone(connection))).collect();
+        self.faults = listing.faults;
+    }
+}
+
+fn merge(version: u64, lists: &Lists) -> Catalog {
+    let in_order = lists.order.iter().filter_map(|place| lists.posted.get(place));
+    let lists: Vec<&Posted> = in_order.collect();
     let count = lists.iter().map(|posted| posted.tools.len()).sum();
     let mut catalog = Catalog { version, ..Catalog::default() };
     catalog.tools.reserve(count);

@@ -38,6 +38,8 @@ struct Inner {
     described: Arc<Description>,
     connection: Arc<Connection>,
     terms: Terms,
+    /// What is said for the calls of this handle alone.
+    own: CallOptions,
     /// What its calls came to; found when it is called first.
     usage: OnceLock<Arc<Usage>>,
 }
@@ -62,21 +64,38 @@ impl Tool {
     pub(super) fn new(described: Description, connection: Arc<Connection>) -> Self {
         let options = terms::of_tool(&connection, &described.name);
         let terms = Terms::new(options, &connection);
-        Self::with(Arc::new(described), connection, terms)
+        Self::with(Arc::new(described), connection, (terms, CallOptions::default()))
     }
 
     /// The same tool, with other options for the calls of this handle alone. What they leave out
     /// stays as it was.
     #[must_use]
     pub fn with_options(&self, options: &CallOptions) -> Self {
-        let Inner { described, connection, terms, .. } = &*self.inner;
+        let Inner { described, connection, terms, own, .. } = &*self.inner;
         let terms = Terms::new(options.over(terms.options()), connection);
-        Self::with(Arc::clone(described), Arc::clone(connection), terms)
+        Self::with(Arc::clone(described), Arc::clone(connection), (terms, options.over(own)))
     }
 
-    fn with(described: Arc<Description>, connection: Arc<Connection>, terms: Terms) -> Self {
-        let inner = Inner { described, connection, terms, usage: OnceLock::new() };
+    fn with(
+        described: Arc<Description>,
+        connection: Arc<Connection>,
+        (terms, own): (Terms, CallOptions),
+    ) -> Self {
+        let inner = Inner { described, connection, terms, own, usage: OnceLock::new() };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Itself, or the same tool of what has taken the place of its server since.
+    fn current(&self) -> Self {
+        let Inner { connection, own, .. } = &*self.inner;
+        if !connection.has_left() {
+            return self.clone();
+        }
+        let found = connection.scope.board.load().get(self.id()).cloned();
+        found.filter(|tool| tool.server() == self.server()).map_or_else(
+            || self.clone(),
+            |tool| if *own == CallOptions::default() { tool } else { tool.with_options(own) },
+        )
     }
 
     /// What holds for the calls of this handle: what was said by the runtime, the session, the
@@ -174,7 +193,7 @@ impl Tool {
 
     /// Calls it; as [`Session::call`](crate::Session::call), without looking it up.
     pub fn call(&self, arguments: impl Into<Arguments>) -> Call {
-        Call::of_tool(self.clone(), arguments.into())
+        Call::of_tool(self.current(), arguments.into())
     }
 
     /// Calls it with a value of the host's own type, and reads the answer as another: its structured

@@ -108,12 +108,19 @@ pub(crate) fn not_ready(connection: &Connection) -> CallError {
 pub(crate) fn not_ready_for(connection: &Connection, reason: Option<Arc<DownReason>>) -> CallError {
     let status = connection.status();
     let over = matches!(status.phase, Phase::Stopping | Phase::Stopped);
-    if over || connection.scope.tasks.is_ending() {
+    let left = connection.has_left() && !connection.scope.tasks.is_ending();
+    if !left && (over || connection.scope.tasks.is_ending()) {
         return CallError::SessionClosed { delivery: Delivery::NotSent };
     }
+    let why = || Arc::new(DownReason::new(connection.closing_cause()));
+    let reason = if left { Some(why()) } else { reason };
     CallError::NotReady {
         server: connection.name().to_string(),
-        phase: if status.is_ready() { Phase::BackingOff } else { status.phase },
+        phase: match () {
+            () if left => Phase::Stopped,
+            () if status.is_ready() => Phase::BackingOff,
+            () => status.phase,
+        },
         error: reason.map(ServerError::Down).or(status.last_error),
     }
 }

@@ -88,7 +88,8 @@ impl Actor for ConnectionActor {
         if connection.wake_early.swap(false, Ordering::SeqCst) {
             tell(&myself, Message::Wake);
         }
-        let lifecycle = Lifecycle::new(connection.spec.restart.clone());
+        let before = connection.status().epoch;
+        let lifecycle = Lifecycle::asleep(connection.spec.restart.clone(), before);
         let mut state = ActorState {
             lifecycle,
             born: Instant::now(),
@@ -140,7 +141,8 @@ impl ActorState {
     fn recover(&mut self, myself: &ActorRef<Message>) {
         let Status { epoch, phase, .. } = self.connection.status();
         let eager = self.connection.spec.opening == Opening::Eager;
-        if phase == Phase::Idle && (epoch > 0 || !eager) {
+        let begun = epoch > self.connection.inherited.load(Ordering::Acquire);
+        if phase == Phase::Idle && (begun || !eager) {
             self.lifecycle = Lifecycle::asleep(self.connection.spec.restart.clone(), epoch);
             return;
         }
@@ -297,7 +299,7 @@ impl ActorState {
 
     fn open(&mut self, myself: &ActorRef<Message>, number: u64) {
         let connection = Arc::clone(&self.connection);
-        let stop = connection.scope.tasks.token().child_token();
+        let stop = connection.end.child_token();
         self.epoch = Some(stop.clone().drop_guard());
         let span = connection.link_span(number);
         let actor = myself.clone();
@@ -316,7 +318,7 @@ impl ActorState {
     fn close(&mut self) {
         let Some(stop) = self.epoch.take() else { return };
         let stopping = self.lifecycle.state().phase() == Phase::Stopping;
-        let cause = if stopping { DownCause::SessionClosed } else { DownCause::Restarted };
+        let cause = if stopping { self.connection.closing_cause() } else { DownCause::Restarted };
         if let Some(link) = self.link.take() {
             link.go_down(DownReason::new(cause));
         }
@@ -326,13 +328,23 @@ impl ActorState {
     fn sleep(&self, myself: &ActorRef<Message>, epoch: u64, attempt: u32) {
         let delay = self.connection.spec.restart.backoff.delay(attempt, fastrand::f64());
         let actor = myself.clone();
-        let token = self.connection.scope.tasks.token().clone();
+        let token = self.connection.end.clone();
         self.connection.scope.tasks.spawn(&self.connection.span, async move {
             if token.run_until_cancelled(tokio::time::sleep(delay)).await.is_some() {
                 tell(&actor, Message::Slept { epoch });
             }
         });
     }
+}
+
+/// Has a connection go on counting epochs where the one before it ended.
+pub(crate) fn succeed(connection: &Connection, before: &Connection) {
+    let before = before.status().epoch;
+    connection.inherited.store(before, Ordering::Release);
+    connection.status.send_if_modified(|status| {
+        status.epoch = before;
+        false
+    });
 }
 
 /// Writes that an open link was lost, before anybody else learns of it: whoever lost a call over it
@@ -394,9 +406,11 @@ pub(crate) fn give_up(connection: &Connection) {
     write_final(connection, Phase::Failed);
 }
 
-/// Writes the last status of a connection whose session has ended, however its actor did.
+/// Writes the last status of a connection that has ended, or whose session has, however its actor
+/// did.
 pub(crate) fn bury(connection: &Connection) {
     write_final(connection, Phase::Stopped);
+    connection.end.cancel();
 }
 
 fn write_final(connection: &Connection, phase: Phase) {

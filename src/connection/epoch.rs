@@ -183,8 +183,8 @@ impl Epoch {
 
     /// Fails what is outstanding, then ends what carries the link, and waits until it is gone.
     async fn tear_down(&self, running: Running) {
-        let closing = self.connection.scope.tasks.is_ending();
-        let cause = if closing { DownCause::SessionClosed } else { DownCause::Internal };
+        let closing = self.connection.is_ending();
+        let cause = if closing { self.connection.closing_cause() } else { DownCause::Internal };
         running.link.go_down(DownReason::new(cause));
         running.carrier.end().await;
     }

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 pub(crate) use self::fresh::{keep_fresh, listen};
 use super::{
-    Connection,
+    Connection, SessionScope,
     ask::{AskError, ask},
     handshake::Era,
     link::{Link, Loss, Timing},
@@ -169,6 +169,28 @@ pub(crate) fn put_up(connection: &Arc<Connection>, saved: &SavedTools) {
     saved.of_server(server).for_each(|tool| listing.add(server, prefix, tool, mirrors));
     if !listing.tools.is_empty() {
         post(connection, listing);
+    }
+}
+
+/// What the server that a connection takes the place of has on the board, under the names that its
+/// tools have now.
+pub(crate) fn inherited(connection: &Connection, before: &Connection) -> Listing {
+    let (server, prefix) = (connection.name().as_ref(), connection.spec.tool_prefix());
+    let mirrors = !matches!(connection.spec.transport, Transport::Stdio(_) | Transport::Memory(_));
+    let mut listing = Listing::default();
+    let tools = connection.scope.board.tools_of(before.place);
+    tools.iter().for_each(|tool| listing.add(server, prefix, tool.raw_value(), mirrors));
+    listing
+}
+
+/// Says which servers there are, in which order, and what stands for those that have not listed yet.
+pub(crate) fn arrange(
+    scope: &SessionScope,
+    order: Vec<usize>,
+    inherited: Vec<(Arc<Connection>, Listing)>,
+) {
+    if let Some(catalog) = scope.board.arrange(order, inherited) {
+        scope.events.send(|| Event::Catalog { version: catalog.version() });
     }
 }
 

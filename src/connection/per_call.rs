@@ -13,7 +13,7 @@ use tokio_util::{
 };
 
 use super::{
-    Connection,
+    Connection, about,
     epoch::{Epoch, Opened, Report, Reporter},
     guard::until,
     handshake::Era,
@@ -21,7 +21,7 @@ use super::{
     listing,
 };
 use crate::{
-    error::{CallError, ConnectError, Delivery, ServerError},
+    error::{CallError, ConnectError, ServerError},
     status::Phase,
 };
 
@@ -56,10 +56,10 @@ pub(super) async fn open(
     connection: &Arc<Connection>,
     deadline: Option<Instant>,
 ) -> Result<Transient, CallError> {
-    if connection.scope.tasks.is_ending() {
-        return Err(CallError::SessionClosed { delivery: Delivery::NotSent });
+    if connection.is_ending() {
+        return Err(about::not_ready(connection));
     }
-    let stop = connection.scope.tasks.token().child_token();
+    let stop = connection.end.child_token();
     let (gone, (opening, opened)) = (CancellationToken::new(), oneshot::channel());
     spawn(connection, stop.clone(), gone.clone(), opening);
     let stop = stop.drop_guard();
@@ -74,7 +74,7 @@ pub(super) async fn open(
             *connection.per_call.era.lock() = None;
             return Err(not_ready(Some(ServerError::Connect(Arc::new(error)))));
         }
-        Some(Err(_)) => return Err(CallError::SessionClosed { delivery: Delivery::NotSent }),
+        Some(Err(_)) => return Err(about::not_ready(connection)),
         None => return Err(not_ready(None)),
     };
     *connection.per_call.era.lock() = Some(opened.agreement.era);

@@ -203,7 +203,7 @@ impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         // Whoever drops a call may be outside of any async runtime.
         let runs = tokio::runtime::Handle::try_current().is_ok();
-        if !self.on || !runs || self.connection.scope.tasks.is_ending() {
+        if !self.on || !runs || self.connection.is_ending() {
             return;
         }
         let (connection, id) = (Arc::clone(&self.connection), std::mem::take(&mut self.id));

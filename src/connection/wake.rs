@@ -50,7 +50,7 @@ async fn arrive(connection: &Connection, when_down: WhenDown) -> Result<(), Call
             Phase::Ready | Phase::BackingOff => waits,
             Phase::AuthRequired | Phase::Failed | Phase::Stopping | Phase::Stopped => false,
         };
-        if !hopeful || connection.scope.tasks.is_ending() {
+        if !hopeful || connection.is_ending() {
             return Err(not_ready(connection));
         }
         moved.await;
@@ -91,7 +91,7 @@ pub(crate) async fn list_again(connection: &Arc<Connection>) -> Result<(), CallE
 
 /// Waits until calls go through; the reason where they will not.
 pub(crate) async fn ready(connection: &Connection) -> Result<(), Option<ServerError>> {
-    if connection.spec.opening == Opening::PerCall && !connection.scope.tasks.is_ending() {
+    if connection.spec.opening == Opening::PerCall && !connection.is_ending() {
         return Ok(());
     }
     loop {

@@ -248,6 +248,18 @@ pub enum OpenError {
     RuntimeClosed,
 }
 
+/// Why a session does not go on with other servers.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// The declarations are faulty; nothing was changed.
+    #[error("the session goes on as it is:{}", List(.0))]
+    Spec(Vec<SpecError>),
+    /// The session has ended, or ended meanwhile.
+    #[error("the session was closed")]
+    SessionClosed,
+}
+
 struct List<'a, T>(&'a [T]);
 
 impl<T: fmt::Display> fmt::Display for List<'_, T> {

@@ -72,6 +72,8 @@ pub enum DownCause {
     /// Nobody used it for as long as [`ServerSpec::stop_when_idle`](crate::ServerSpec::stop_when_idle)
     /// says; the next call starts it again.
     Unused,
+    /// The server was taken out of the session.
+    Removed,
     /// The session was closed.
     SessionClosed,
     /// A defect of this crate: the actor that owned the link is gone.
@@ -96,7 +98,13 @@ impl DownReason {
 
     /// Whether the host itself wanted it so: no fault of the server.
     pub(crate) fn was_asked_for(&self) -> bool {
-        matches!(self.cause, DownCause::Restarted | DownCause::Unused | DownCause::SessionClosed)
+        matches!(
+            self.cause,
+            DownCause::Restarted
+                | DownCause::Unused
+                | DownCause::Removed
+                | DownCause::SessionClosed
+        )
     }
 
     pub(crate) fn is_unused(&self) -> bool {
@@ -145,6 +153,7 @@ impl std::error::Error for DownReason {
             | DownCause::Unresponsive { .. }
             | DownCause::Restarted
             | DownCause::Unused
+            | DownCause::Removed
             | DownCause::SessionClosed
             | DownCause::Internal => None,
         }
@@ -184,6 +193,7 @@ impl fmt::Display for DownCause {
             }
             Self::Restarted => f.write_str("the host asked for a restart"),
             Self::Unused => f.write_str("nobody used it for a while; the next call starts it"),
+            Self::Removed => f.write_str("the server was taken out of the session"),
             Self::SessionClosed => f.write_str("the session was closed"),
             Self::Internal => f.write_str("a defect in callboard: the link lost its owner"),
         }

@@ -122,6 +122,13 @@ impl CallLayer {
     }
 }
 
+impl PartialEq for CallLayer {
+    /// Whether it is the same one: what it does cannot be compared.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl fmt::Debug for CallLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CallLayer")

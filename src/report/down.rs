@@ -82,6 +82,7 @@ fn diagnose(cause: &DownCause) -> Option<Diagnosis> {
         | DownCause::ReadFailed(_)
         | DownCause::Restarted
         | DownCause::Unused
+        | DownCause::Removed
         | DownCause::SessionClosed => return None,
         DownCause::Internal => Diagnosis::help("this is a defect of callboard: please report it"),
     })

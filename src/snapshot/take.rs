@@ -35,7 +35,7 @@ impl Runtime {
 
 fn session(held: &Held) -> SessionSnapshot {
     let SessionScope { id, opened, book, tasks, .. } = &*held.scope;
-    let servers = held.connections.iter().map(|connection| server(connection)).collect();
+    let servers = held.roster.look().iter().map(|connection| server(connection)).collect();
     SessionSnapshot {
         id: id.to_string(),
         since: *opened,

@@ -1,6 +1,6 @@
 //! Declared servers behind a URL.
 
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use reqwest::{
     Url,
@@ -62,14 +62,24 @@ pub(crate) struct Dialect {
     pub(crate) era: HttpEra,
 }
 
-/// What both kinds have in common.
+/// A client of the host's own; the same one, or another.
 #[derive(Clone)]
+pub(crate) struct Given(pub(crate) Arc<reqwest::Client>);
+
+impl PartialEq for Given {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// What both kinds have in common.
+#[derive(Clone, PartialEq)]
 pub(crate) struct Http {
     pub(crate) url: String,
     pub(crate) headers: HeaderMap,
     pub(crate) client: ClientSettings,
     /// The host's own client.
-    pub(crate) given: Option<reqwest::Client>,
+    pub(crate) given: Option<Given>,
     pub(crate) pinned: Option<Pin>,
     pub(crate) probe_every: Option<Duration>,
     pub(crate) plain_http: bool,
@@ -232,7 +242,7 @@ impl<Kind> Remote<Kind> {
     /// itself carries the headers declared here wherever they lead, and all that can be done here is
     /// to refuse the answer.
     pub fn client(mut self, client: reqwest::Client) -> Self {
-        self.http.given = Some(client);
+        self.http.given = Some(Given(Arc::new(client)));
         self
     }
 
@@ -355,6 +365,12 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     host == "localhost"
         || host.ends_with(".localhost")
         || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+impl<Kind> PartialEq for Remote<Kind> {
+    fn eq(&self, other: &Self) -> bool {
+        self.http == other.http
+    }
 }
 
 impl<Kind> fmt::Debug for Remote<Kind> {

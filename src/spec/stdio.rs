@@ -16,7 +16,7 @@ use crate::{error::SpecError, secret::Secret};
 /// SHELL) and what is named here. It leads a process group of its own, which is stopped as a whole:
 /// stdin is closed, after [`eof_grace`](Self::eof_grace) the group gets `SIGTERM`, after
 /// [`term_grace`](Self::term_grace) `SIGKILL`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Stdio {
     pub(crate) command: OsString,

@@ -51,6 +51,13 @@ struct Waiting {
     listener: Option<Waker>,
 }
 
+impl PartialEq for Memory {
+    /// Whether both lead to the same listener.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.room, &other.room)
+    }
+}
+
 impl Memory {
     /// A way to a server in this process, for a [`ServerSpec`](crate::ServerSpec), and the end at which
     /// that server listens.

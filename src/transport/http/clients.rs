@@ -76,7 +76,7 @@ impl Clients {
     /// The client for a declared server at this URL.
     pub(crate) fn client(&self, http: &Http, url: &Url) -> Result<Client, HttpError> {
         if let Some(given) = &http.given {
-            return Ok(Client::Foreign(given.clone()));
+            return Ok(Client::Foreign(given.0.as_ref().clone()));
         }
         let settings = |source| HttpError::Settings { source };
         match self.built(&http.client).map_err(settings)? {

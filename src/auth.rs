@@ -128,4 +128,25 @@ impl Auth {
             Kind::Grant(_) => Ok(AUTHORIZATION),
         }
     }
+
+    /// The secret that stays as it is, until what is behind it changes.
+    pub(crate) fn secret(&self) -> Option<&Secret> {
+        match &self.0 {
+            Kind::Fixed(Fixed::Bearer(secret) | Fixed::Key { secret, .. }) => Some(secret),
+            Kind::Fixed(Fixed::Basic { password, .. }) => Some(password),
+            #[cfg(feature = "oauth")]
+            Kind::Grant(_) => None,
+        }
+    }
+
+    /// Keeps the tokens of a login where those of this one are kept, if nothing is said of it.
+    #[cfg(feature = "oauth")]
+    pub(crate) fn keep_in(&mut self, other: &OAuth) {
+        if let Kind::Grant(declared) = &mut self.0
+            && let Declared::Person(oauth) = &mut **declared
+            && oauth.store.is_none()
+        {
+            oauth.store.clone_from(&other.store);
+        }
+    }
 }

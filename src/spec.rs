@@ -2,6 +2,7 @@
 
 #[cfg(feature = "http")]
 mod http;
+mod looked_at;
 mod stdio;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -96,6 +97,12 @@ impl ServerSpec {
     /// login.
     pub fn required(mut self) -> Self {
         self.required = true;
+        self
+    }
+
+    /// Takes [`required`](Self::required) back: the session opens without this server, too.
+    pub fn optional(mut self) -> Self {
+        self.required = false;
         self
     }
 
@@ -213,8 +220,10 @@ impl ServerSpec {
             || (self.opening == Opening::Eager && self.stop_when_idle.is_some())
     }
 
-    /// What stands before the dot in the ids of its tools; empty for none.
-    pub(crate) fn tool_prefix(&self) -> &str {
+    /// What stands before the dot in the ids of its tools: its prefix, or else its name; empty for
+    /// none.
+    #[must_use]
+    pub fn tool_prefix(&self) -> &str {
         self.prefix.as_deref().unwrap_or(&self.name)
     }
 

@@ -296,6 +296,26 @@ impl Http {
         declared.then_some((name, "it is declared twice: as a header, and by auth"))
     }
 
+    /// The secrets that are resolved at each connection.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let auth = self.auth.as_ref().and_then(Auth::secret);
+        self.secret_headers.iter().map(|(_, secret)| secret).chain(auth)
+    }
+
+    /// Has a person log in where nothing else is declared.
+    #[cfg(feature = "oauth")]
+    pub(super) fn or_login(&mut self, login: crate::auth::OAuth) {
+        use reqwest::header::AUTHORIZATION;
+
+        let shown = self.headers.contains_key(AUTHORIZATION)
+            || self.secret_headers.iter().any(|(name, _)| *name == AUTHORIZATION);
+        match &mut self.auth {
+            Some(auth) => auth.keep_in(&login),
+            None if shown => {}
+            None => self.auth = Some(Auth::oauth(login)),
+        }
+    }
+
     pub(super) fn faults(&self, server: &str, faults: &mut Vec<SpecError>) {
         let server = || server.to_owned();
         let unfit = self.unfit.iter().cloned().chain(self.auth_fault());

@@ -50,6 +50,15 @@ pub(crate) enum Command {
     /// Show a prompt, filled in
     #[command(after_help = help::PROMPT)]
     Prompt(Prompt),
+    /// Check servers: command, secrets, handshake, tools, and what models may stumble over
+    #[command(after_help = help::DOCTOR)]
+    Doctor(Doctor),
+    /// Log in to a server that wants a person to
+    #[command(after_help = help::LOGIN)]
+    Login(Login),
+    /// Measure how long calls of a tool take
+    #[command(after_help = help::BENCH)]
+    Bench(Bench),
     /// Print the completions of a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions {
@@ -62,7 +71,10 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Servers")]
 pub(crate) struct Servers {
-    /// Take no other servers than this one; may be repeated
+    /// The file that declares the servers: JSON as of any MCP client, or HCL [env: CALLBOARD_CONFIG]
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Of the file, take no other servers than this one; may be repeated
     #[arg(short, long, value_name = "NAME")]
     pub(crate) server: Vec<String>,
     /// Give the command this variable, or pass it on; may be repeated
@@ -158,19 +170,55 @@ pub(crate) struct Prompt {
     pub(crate) servers: Servers,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// The URL of a server, or names of servers of the file
+    #[arg(value_name = "URL | SERVER")]
+    pub(crate) words: Vec<String>,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// The URL of a server, or the name of a server of the file
+    #[arg(value_name = "URL | SERVER")]
+    pub(crate) server_or_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// The URL of a server; a tool; its arguments, as JSON or as key=value
+    #[arg(value_name = "[URL] TOOL [JSON | KEY=VALUE]", required = true)]
+    pub(crate) words: Vec<String>,
+    /// How many calls to make
+    #[arg(short, long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) number: u64,
+    /// How many of them at a time
+    #[arg(short, long, default_value_t = 1, value_parser = at_least_one)]
+    pub(crate) concurrency: usize,
+    /// How many calls to make before that, which do not count
+    #[arg(long, default_value_t = 1)]
+    pub(crate) warm_up: u64,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|error| format!("{error}"))?;
+    if number == 0 { Err("at least 1".to_owned()) } else { Ok(number) }
+}
+
 /// A time such as `90s`, `500ms`, `5m`, or seconds.
 fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let seconds = match unit {
-        "" | "s" => 1.0,
-        "ms" => 0.001,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err("a time is a number with ms, s, m or h, such as 90s".to_owned()),
-    };
-    let number: f64 = number.parse().map_err(|_| "a time begins with a number".to_owned())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string()),
+    }
 }
 
 /// Takes the URL of a server off the front, where more than this many words are there.
@@ -192,10 +240,10 @@ mod tests {
 
     #[test]
     fn a_time_has_a_unit_or_is_in_seconds() {
-        for (text, millis) in [("90s", 90_000), ("500ms", 500), ("5m", 300_000), ("1.5", 1_500)] {
+        for (text, millis) in [("90s", 90_000), ("500ms", 500), ("5m", 300_000), ("15", 15_000)] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "s", "5 s", "5d", "-1", "1e99h"] {
+        for text in ["", "s", "-1", "1e99h", "5 parsecs"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -17,7 +17,8 @@ pub(crate) async fn run(context: &Context, args: args::Call) -> Result<Exit, Fai
     let mut words = args.words;
     let url = take_url(&mut words, 0);
     let wanted = if words.is_empty() { None } else { Some(words.remove(0)) };
-    let opened = open::open(context, &args.servers, url).await?.or_failure(context)?;
+    let opened =
+        open::open(context, &args.servers, url, wanted.as_deref()).await?.or_failure(context)?;
     let tool = find(&opened.session, wanted.as_deref())?;
     opened.tell(context);
     let arguments = values::arguments(&words, &tool.input_schema())?;

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
+use callboard::Report;
 use crossterm::style::Stylize as _;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -32,6 +33,7 @@ pub(crate) struct Console {
 /// What is said by a colour.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Tone {
+    Good,
     Bad,
     Warning,
     Faint,
@@ -108,14 +110,19 @@ impl Console {
 
     /// Says what failed.
     pub(crate) fn tell(&self, failure: &Failure) {
-        if let Some(report) = &failure.report {
-            let columns = crossterm::terminal::size().ok().filter(|_| self.colour.1);
-            let width = columns.map_or(80, |(columns, _)| usize::from(columns).min(WIDEST));
-            self.note(&report.sheet().color(self.colour.1).width(width).to_string());
-        } else {
-            let text = harmless(&failure.message);
-            self.note(&format!("{} {}", tone("error:", Tone::Bad, self.colour.1), text.trim_end()));
+        match &failure.report {
+            Some(report) => self.note(&drawn(report, self.colour.1)),
+            None => {
+                let error = tone("error:", Tone::Bad, self.colour.1);
+                self.note(&format!("{error} {}", harmless(&failure.message).trim_end()));
+            }
         }
+    }
+
+    /// What failed, as a part of a result.
+    pub(crate) fn picture(&self, failure: &Failure) -> String {
+        let report = failure.report.as_ref();
+        report.map_or(failure.message.clone(), |report| drawn(report, self.colour.0))
     }
 
     /// Says why there is no result, and how it ends therefore.
@@ -142,6 +149,14 @@ impl Console {
         bar.set_style(style("{spinner} {msg} {elapsed:.dim}"));
         bar.set_message(what);
         bar.enable_steady_tick(std::time::Duration::from_millis(100));
+        Busy(bar)
+    }
+
+    /// Shows how far something is that is counted, until it is dropped.
+    pub(crate) fn counting(&self, what: String, of: u64) -> Busy {
+        let bar = self.bars.add(ProgressBar::new(of));
+        bar.set_style(style("{msg} {wide_bar} {human_pos}/{human_len} {elapsed:.dim}"));
+        bar.set_message(what);
         Busy(bar)
     }
 
@@ -204,6 +219,13 @@ impl Drop for Busy {
     }
 }
 
+/// A report as wide as the terminal; in colour, if that is one.
+fn drawn(report: &Report, coloured: bool) -> String {
+    let columns = crossterm::terminal::size().ok().filter(|_| coloured);
+    let width = columns.map_or(80, |(columns, _)| usize::from(columns).min(WIDEST));
+    report.sheet().color(coloured).width(width).to_string()
+}
+
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
@@ -213,6 +235,7 @@ fn tone(text: &str, tone: Tone, coloured: bool) -> String {
         return text.to_owned();
     }
     match tone {
+        Tone::Good => text.green().to_string(),
         Tone::Bad => text.red().bold().to_string(),
         Tone::Warning => text.yellow().to_string(),
         Tone::Faint => text.dim().to_string(),

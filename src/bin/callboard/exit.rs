@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use callboard::{CallError, Delivery, OpenError, Report, ServerError};
+use callboard::{CallError, Delivery, OpenError, Phase, Report, ServerError, Status};
 use serde_json::{Value, json};
 
 /// How the command ends; the codes stand in its help.
@@ -70,6 +70,20 @@ impl Failure {
     }
 
     /// A server is not ready.
+    pub(crate) fn of_status(server: &str, status: &Status) -> Self {
+        let mut failure = Self::not_ready(server, status.last_error.as_ref());
+        if status.phase == Phase::AuthRequired {
+            failure.kind = "login_required";
+            if let Some(report) = &mut failure.report {
+                report.help = Some(format!(
+                    "log in once: `callboard login` with its URL, or with --config and {server}"
+                ));
+            }
+        }
+        failure
+    }
+
+    /// A server is not ready, for this reason.
     pub(crate) fn not_ready(server: &str, error: Option<&ServerError>) -> Self {
         let why = error.map_or_else(|| "not ready".to_owned(), ToString::to_string);
         let text = format!("server {server:?}: {why}");
@@ -104,7 +118,7 @@ impl fmt::Display for Failure {
 }
 
 /// What a call's failure means for the exit code: what was not answered was not connected.
-fn exit_of(error: &CallError) -> Exit {
+pub(crate) fn exit_of(error: &CallError) -> Exit {
     match error {
         CallError::TimedOut { .. } => Exit::TimedOut,
         CallError::UnknownTool { .. }

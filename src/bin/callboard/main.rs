@@ -9,11 +9,16 @@
 )]
 
 mod args;
+mod bench;
 mod call;
 mod console;
 mod content;
+mod doctor;
 mod exit;
+mod file;
+mod inputs;
 mod logging;
+mod login;
 mod media;
 mod open;
 mod person;
@@ -22,6 +27,7 @@ mod resources;
 mod servers;
 mod stop;
 mod table;
+mod terminal;
 mod tools;
 mod values;
 
@@ -100,6 +106,9 @@ async fn command(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Read(args) => resources::read(context, args).await,
         Command::Prompts(args) => prompts::list(context, args).await,
         Command::Prompt(args) => prompts::get(context, args).await,
+        Command::Doctor(args) => doctor::run(context, args).await,
+        Command::Login(args) => login::run(context, args).await,
+        Command::Bench(args) => bench::run(context, args).await,
         Command::Completions { shell } => completions(context, shell),
     }
 }

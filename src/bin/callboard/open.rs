@@ -1,14 +1,18 @@
 //! A session over the servers of a command, as far as they can be had.
 
-use callboard::{Phase, Server, ServerSpec, Session, Status};
+use std::sync::Arc;
+
+use callboard::{Phase, Server, ServerSpec, Session, Status, config::Input};
 
 use crate::{
     Context,
     args::Servers,
     exit::{Exit, Failure},
+    inputs::Answers,
     logging,
     person::Person,
-    servers,
+    servers::{self, Declared},
+    terminal::Terminal,
 };
 
 /// An open session, and what of it could not be had.
@@ -43,32 +47,40 @@ impl Opened {
     }
 }
 
-/// Opens a session, waits until each server is ready or has failed once, and does this meanwhile and
-/// after.
+/// Opens a session, and waits until each server is there or has failed once. Of a file, only those
+/// that may have this tool, if one is named.
 pub(crate) async fn open(
     context: &Context,
     args: &Servers,
     url: Option<String>,
+    tool: Option<&str>,
 ) -> Result<Opened, Failure> {
-    let specs = servers::declared(args, url)?;
-    open_specs(context, specs).await
-}
-
-async fn open_specs(context: &Context, specs: Vec<ServerSpec>) -> Result<Opened, Failure> {
+    let Declared { specs, faults, inputs } = servers::declared(context, args, url, tool)?;
+    let session = begin(context, specs, inputs).await?;
     let busy = context.console.waiting("starting".to_owned());
-    let session = context.runtime.session("callboard").host(Person::new(&context.console));
-    let session = session.servers(specs).open().await?;
     session.settled().await;
-    let mut failures = Vec::new();
+    let mut failures = faults;
     for server in session.servers() {
         busy.0.set_message(format!("starting {}", server.name()));
         wake(&server).await;
         let status = server.status();
         if !is_there(&status) {
-            failures.push(Failure::not_ready(server.name(), status.last_error.as_ref()));
+            failures.push(Failure::of_status(server.name(), &status));
         }
     }
     Ok(Opened { session, failures })
+}
+
+/// Opens a session, without waiting for its servers.
+pub(crate) async fn begin(
+    context: &Context,
+    specs: Vec<ServerSpec>,
+    inputs: Vec<Input>,
+) -> Result<Session, Failure> {
+    let person = Arc::new(Terminal::new(&context.console));
+    let session = context.runtime.session("callboard").host(Person::new(&context.console, &person));
+    let session = session.secret_provider(Answers::new(&context.console, &person, inputs));
+    Ok(session.servers(specs).open().await?)
 }
 
 /// Starts a server that is asleep, and waits until it is there or its start has failed.
@@ -91,7 +103,7 @@ async fn wake(server: &Server) {
 }
 
 /// Whether its tools can be called; one that is opened for each call sleeps in between.
-fn is_there(status: &Status) -> bool {
+pub(crate) fn is_there(status: &Status) -> bool {
     matches!(status.phase, Phase::Ready | Phase::Idle | Phase::GoingIdle)
 }
 

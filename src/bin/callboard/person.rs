@@ -1,93 +1,31 @@
 //! The person at the terminal, whom servers may ask.
 
-use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
 
 use callboard::{
     FormAnswer, FormQuestion, Host, HostCapabilities, HostFuture, UrlAnswer, UrlQuestion,
 };
 use serde_json::{Map, Value};
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader, Lines, Stdin},
-    sync::Mutex,
-};
 
 use crate::{
     console::{Console, harmless},
+    terminal::{Conversation, Terminal},
     values::typed,
 };
 
 /// Answers forms at the terminal, and declines where there is none. Nothing is ever opened.
 pub(crate) struct Person {
     console: Console,
-    /// One question at a time; nobody, where there is no terminal.
-    lines: Option<Mutex<Lines<BufReader<Stdin>>>>,
+    terminal: Arc<Terminal>,
 }
 
 impl Person {
-    pub(crate) fn new(console: &Console) -> Self {
-        let there = io::stdin().is_terminal() && io::stderr().is_terminal();
-        let lines = there.then(|| Mutex::new(BufReader::new(tokio::io::stdin()).lines()));
-        Self { console: console.clone(), lines }
+    pub(crate) fn new(console: &Console, terminal: &Arc<Terminal>) -> Self {
+        Self { console: console.clone(), terminal: Arc::clone(terminal) }
     }
 
-    /// Asks for one field; `None` if the person wants no more of it.
-    async fn field(
-        &self,
-        lines: &mut Lines<BufReader<Stdin>>,
-        (name, described): (&str, &Value),
-        (schema, required): (&Value, bool),
-    ) -> Option<Option<Value>> {
-        let about = described["description"].as_str().or(described["title"].as_str());
-        let about = about.map(|text| format!(" ({text})")).unwrap_or_default();
-        let choices = choices(described).map(|all| format!(" one of {}", all.join(", ")));
-        let default = match &described["default"] {
-            Value::Null if required => String::new(),
-            Value::Null => " [none]".to_owned(),
-            default => format!(" [{default}]"),
-        };
-        loop {
-            let choices = choices.as_deref().unwrap_or_default();
-            self.console.note(&harmless(&format!("  {name}{about}{choices}{default}:")));
-            let line = lines.next_line().await.ok().flatten()?;
-            let line = line.trim();
-            if line.is_empty() && (!required || !described["default"].is_null()) {
-                return Some(None);
-            }
-            match typed(line, described, schema) {
-                Ok(value) => return Some(Some(value)),
-                Err(wanted) => self.console.note(&format!("  that is no {wanted}")),
-            }
-        }
-    }
-
-    async fn ask(
-        &self,
-        lines: &mut Lines<BufReader<Stdin>>,
-        question: &FormQuestion,
-    ) -> FormAnswer {
-        let schema = question.schema();
-        let fields = schema["properties"].as_object().cloned().unwrap_or_default();
-        loop {
-            let mut content = Map::new();
-            for (name, described) in &fields {
-                let required = schema["required"]
-                    .as_array()
-                    .is_some_and(|all| all.iter().any(|one| one == name));
-                match self.field(lines, (name, described), (schema, required)).await {
-                    Some(Some(value)) => drop(content.insert(name.clone(), value)),
-                    Some(None) => {}
-                    None => return FormAnswer::Cancel,
-                }
-            }
-            match question.check(content) {
-                Ok(content) => return FormAnswer::Accept(content),
-                Err(faults) => {
-                    for fault in faults {
-                        self.console.note(&harmless(&format!("  {} {}", fault.field, fault.fault)));
-                    }
-                }
-            }
-        }
+    fn nobody_is_there(&self, asked: &str) {
+        self.console.warn(&harmless(&format!("{asked}\n  declined, for this is no terminal")));
     }
 }
 
@@ -100,18 +38,16 @@ impl Host for Person {
     fn fill(&self, question: FormQuestion) -> HostFuture<'_, FormAnswer> {
         Box::pin(async move {
             let asked = format!("{} asks: {}", question.server(), question.message());
-            let Some(lines) = &self.lines else {
-                self.console.warn(&harmless(&format!("{asked}\n  declined: this is no terminal")));
+            let Some(mut talk) = self.terminal.talk().await else {
+                self.nobody_is_there(&asked);
                 return FormAnswer::Decline;
             };
-            let mut lines = lines.lock().await;
-            let _free = self.console.undisturbed();
-            self.console.note(&harmless(&asked));
-            self.console.note("  Enter fills it in, n declines:");
-            match lines.next_line().await.ok().flatten().as_deref().map(str::trim) {
+            talk.say(&asked);
+            talk.say("  Enter to fill it in, n to decline:");
+            match talk.line().await.as_deref() {
                 None => FormAnswer::Cancel,
                 Some("n" | "N" | "no") => FormAnswer::Decline,
-                Some(_) => self.ask(&mut lines, &question).await,
+                Some(_) => form(&mut talk, &question).await,
             }
         })
     }
@@ -119,21 +55,70 @@ impl Host for Person {
     fn visit(&self, question: UrlQuestion) -> HostFuture<'_, UrlAnswer> {
         Box::pin(async move {
             let (server, said, url) = (question.server(), question.message(), question.url());
-            let asked = harmless(&format!("{server} asks you to visit a page: {said}\n  {url}"));
-            let Some(lines) = &self.lines else {
-                self.console.warn(&format!("{asked}\n  declined: this is no terminal"));
+            let asked = format!("{server} asks you to visit a page: {said}\n  {url}");
+            let Some(mut talk) = self.terminal.talk().await else {
+                self.nobody_is_there(&asked);
                 return UrlAnswer::Decline;
             };
-            let mut lines = lines.lock().await;
-            let _free = self.console.undisturbed();
-            self.console.note(&asked);
-            self.console.note("  Open it yourself. Enter when you are done there, n declines:");
-            match lines.next_line().await.ok().flatten().as_deref().map(str::trim) {
+            talk.say(&asked);
+            talk.say("  Open it yourself. Enter when you are done there, n to decline:");
+            match talk.line().await.as_deref() {
                 None => UrlAnswer::Cancel,
                 Some("n" | "N" | "no") => UrlAnswer::Decline,
                 Some(_) => UrlAnswer::Accept,
             }
         })
+    }
+}
+
+/// Has a form filled in, until it fits or the person wants no more of it.
+async fn form(talk: &mut Conversation<'_>, question: &FormQuestion) -> FormAnswer {
+    let schema = question.schema();
+    let fields = schema["properties"].as_object().cloned().unwrap_or_default();
+    loop {
+        let mut content = Map::new();
+        for (name, described) in &fields {
+            match field(talk, (name, described), schema).await {
+                Some(Some(value)) => drop(content.insert(name.clone(), value)),
+                Some(None) => {}
+                None => return FormAnswer::Cancel,
+            }
+        }
+        match question.check(content) {
+            Ok(content) => return FormAnswer::Accept(content),
+            Err(faults) => {
+                faults.iter().for_each(|one| talk.say(&format!("  {} {}", one.field, one.fault)));
+            }
+        }
+    }
+}
+
+/// Asks for one field: its value, or none; `None` if the person wants no more of it.
+async fn field(
+    talk: &mut Conversation<'_>,
+    (name, described): (&str, &Value),
+    schema: &Value,
+) -> Option<Option<Value>> {
+    let required =
+        schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
+    let about = described["description"].as_str().or(described["title"].as_str());
+    let about = about.map(|text| format!(" ({text})")).unwrap_or_default();
+    let choices = choices(described).map(|all| format!(", one of {}", all.join(", ")));
+    let default = match &described["default"] {
+        Value::Null if required => String::new(),
+        Value::Null => " [none]".to_owned(),
+        default => format!(" [{default}]"),
+    };
+    loop {
+        talk.say(&format!("  {name}{about}{}{default}:", choices.as_deref().unwrap_or_default()));
+        let line = talk.line().await?;
+        if line.is_empty() && (!required || !described["default"].is_null()) {
+            return Some(None);
+        }
+        match typed(&line, described, schema) {
+            Ok(value) => return Some(Some(value)),
+            Err(wanted) => talk.say(&format!("  that is no {wanted}")),
+        }
     }
 }
 

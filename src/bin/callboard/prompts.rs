@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(crate) async fn list(context: &Context, args: args::Listing) -> Result<Exit, Failure> {
-    let opened = open::open(context, &args.servers, args.url).await?.or_failure(context)?;
+    let opened = open::open(context, &args.servers, args.url, None).await?.or_failure(context)?;
     let mut prompts = Vec::new();
     for server in opened.session.servers() {
         let listed = or_none(server.prompts().await)?;
@@ -56,7 +56,7 @@ pub(crate) async fn get(context: &Context, args: args::Prompt) -> Result<Exit, F
     }
     let name = words.remove(0);
     let given = given(&words)?;
-    let opened = open::open(context, &args.servers, url).await?.or_failure(context)?;
+    let opened = open::open(context, &args.servers, url, None).await?.or_failure(context)?;
     let (server, name) = find(&opened.session, &name).await?;
     let mut query = server.prompt(name, given);
     if let Some(limit) = args.limits.timeout {

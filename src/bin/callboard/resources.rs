@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(crate) async fn list(context: &Context, args: args::Listing) -> Result<Exit, Failure> {
-    let opened = open::open(context, &args.servers, args.url).await?.or_failure(context)?;
+    let opened = open::open(context, &args.servers, args.url, None).await?.or_failure(context)?;
     let (mut resources, mut templates) = (Vec::new(), Vec::new());
     for server in opened.session.servers() {
         let listed = or_none(server.resources().await)?;
@@ -74,7 +74,7 @@ pub(crate) async fn read(context: &Context, args: args::Read) -> Result<Exit, Fa
             "read takes one URI, after the URL of a server if there is one",
         ));
     };
-    let opened = open::open(context, &args.servers, url).await?.or_failure(context)?;
+    let opened = open::open(context, &args.servers, url, None).await?.or_failure(context)?;
     let Limits { timeout, idle_timeout } = args.limits;
     let mut query = opened.session.read(uri);
     if let Some(limit) = timeout {

@@ -2,9 +2,9 @@
 
 use std::{ffi::OsString, path::Path};
 
-use callboard::{Auth, RestartPolicy, Secret, ServerSpec, Stdio, StreamableHttp};
+use callboard::{Auth, RestartPolicy, Secret, ServerSpec, Stdio, StreamableHttp, config::Input};
 
-use crate::{args::Servers, exit::Failure};
+use crate::{Context, args::Servers, exit::Failure, file, login};
 
 /// Programs that run others: what comes after them names the server.
 const RUNNERS: [&str; 13] = [
@@ -15,28 +15,61 @@ const RUNNERS: [&str; 13] = [
 /// Words of runners that name nothing.
 const RUNNER_WORDS: [&str; 5] = ["run", "exec", "dlx", "tool", "x"];
 
-/// The servers that a command is about, each to be started once.
-pub(crate) fn declared(args: &Servers, url: Option<String>) -> Result<Vec<ServerSpec>, Failure> {
-    let mut specs = match (url, args.command.split_first()) {
+/// The servers that a command is about, and what of them cannot be had.
+pub(crate) struct Declared {
+    pub(crate) specs: Vec<ServerSpec>,
+    pub(crate) faults: Vec<Failure>,
+    /// What a person may be asked for.
+    pub(crate) inputs: Vec<Input>,
+}
+
+/// The servers that a command is about. Of a file, those that may have this tool, if it is known
+/// which these are.
+pub(crate) fn declared(
+    context: &Context,
+    args: &Servers,
+    url: Option<String>,
+    tool: Option<&str>,
+) -> Result<Declared, Failure> {
+    let one = |spec| Declared { specs: vec![spec], faults: Vec::new(), inputs: Vec::new() };
+    let mut declared = match (url, args.command.split_first()) {
         (Some(_), Some(_)) => {
             return Err(Failure::usage("a URL and a command are two servers: take one of them"));
         }
-        (Some(url), None) => vec![remote(args, &url)?],
-        (None, Some((command, rest))) => vec![local(args, command, rest)?],
-        (None, None) => return Err(none()),
+        (Some(_), None) | (None, Some(_)) if args.config.is_some() || !args.server.is_empty() => {
+            return Err(Failure::usage("--config and --server are for the servers of a file"));
+        }
+        (Some(url), None) => one(remote(args, &url)?),
+        (None, Some((command, rest))) => one(local(args, command, rest)?),
+        (None, None) => of_file(context, args, tool)?,
     };
-    if let Some(limit) = args.init_timeout {
-        specs = specs.into_iter().map(|spec| spec.init_timeout(limit)).collect();
-    }
-    Ok(specs)
+    let with_limit = |spec: ServerSpec| match args.init_timeout {
+        Some(limit) => spec.init_timeout(limit),
+        None => spec,
+    };
+    // Whatever is not there is said, and costs the others nothing.
+    let specs = declared.specs.into_iter().map(|spec| login::or_login(with_limit(spec)).optional());
+    declared.specs = specs.collect();
+    Ok(declared)
 }
 
-fn none() -> Failure {
-    Failure::usage(
-        "no server: name a command after `--`, or a URL\n  \
-         callboard tools -- npx -y @modelcontextprotocol/server-everything\n  \
-         callboard tools https://example.com/mcp",
-    )
+fn of_file(context: &Context, args: &Servers, tool: Option<&str>) -> Result<Declared, Failure> {
+    let Some(path) = file::path(args) else { return Err(file::none()) };
+    let own = [!args.env.is_empty(), args.env_all, args.cwd.is_some(), !args.header.is_empty()];
+    if own.contains(&true) || args.bearer.is_some() {
+        return Err(Failure::usage("--env, --header and their like are written into the file"));
+    }
+    let mut declared = file::chosen(context, &path, &args.server)?;
+    if let Some(tool) = tool {
+        let may_have = |spec: &ServerSpec| {
+            let rest = tool.strip_prefix(spec.tool_prefix());
+            rest.is_some_and(|rest| rest.starts_with('.'))
+        };
+        if declared.specs.iter().any(may_have) {
+            declared.specs.retain(|spec| may_have(spec) || spec.tool_prefix().is_empty());
+        }
+    }
+    Ok(declared)
 }
 
 fn local(args: &Servers, command: &OsString, rest: &[OsString]) -> Result<ServerSpec, Failure> {

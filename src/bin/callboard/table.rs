@@ -1,6 +1,6 @@
 //! Columns.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::console::{Console, Tone, harmless};
 
@@ -19,6 +19,16 @@ impl Columns {
             None => table.set_content_arrangement(ContentArrangement::Disabled),
         };
         Self(table)
+    }
+
+    /// Puts the numbers of these columns under each other.
+    pub(crate) fn numbers(mut self, columns: impl IntoIterator<Item = usize>) -> Self {
+        for column in columns {
+            if let Some(column) = self.0.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        self
     }
 
     /// Adds a row of what came from elsewhere.

@@ -16,7 +16,7 @@ use crate::{
 pub(crate) async fn run(context: &Context, args: args::Tools) -> Result<Exit, Failure> {
     let mut patterns = args.words;
     let url = take_url(&mut patterns, 0);
-    let opened = open::open(context, &args.servers, url).await?.or_failure(context)?;
+    let opened = open::open(context, &args.servers, url, None).await?.or_failure(context)?;
     let catalog = opened.session.tools();
     let tools = chosen(&catalog, &patterns)?;
     let console = &context.console;

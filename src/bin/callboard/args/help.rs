@@ -2,10 +2,12 @@
 
 pub(super) const CALLBOARD: &str = "\
 Which servers:
+  a file of any client    callboard tools --config .mcp.json   (or CALLBOARD_CONFIG=FILE)
   a command after `--`    callboard tools -- npx -y @modelcontextprotocol/server-everything
   a URL                   callboard tools https://example.com/mcp
 
 First steps:
+  callboard doctor --config .mcp.json                   does it all work?
   callboard tools -- mcp-server-git                     what can it do?
   callboard tools git_log -- mcp-server-git             what does this tool take?
   callboard call git_log repo_path=. -- mcp-server-git  do it
@@ -23,6 +25,7 @@ Results go to stdout; everything else, logs included (-v, RUST_LOG), goes to std
 pub(super) const TOOLS: &str = "\
 Examples:
   callboard tools -- npx -y @modelcontextprotocol/server-everything
+  callboard tools --config servers.hcl
   callboard tools https://example.com/mcp 'search*'
   callboard tools get-sum -- mcp-server-everything      one tool: what it takes, in full
   callboard tools --json -- mcp-server-git | jq '.tools[].id'";
@@ -38,6 +41,7 @@ The name of the server may be left out where only one has such a tool. Images, s
 files of the answer are saved, and their paths printed.
 
 Examples:
+  callboard call --config .mcp.json github.search_issues query=bug
   callboard call get-sum a=2 b=3 -- mcp-server-everything
   callboard call https://example.com/mcp search query='open issues' --timeout 30s
   callboard call --json get-sum '{\"a\":2,\"b\":3}' -- mcp-server-everything | jq .result";
@@ -61,6 +65,30 @@ Examples:
 pub(super) const PROMPT: &str = "\
 Examples:
   callboard prompt args-prompt city=Bern -- mcp-server-everything";
+
+pub(super) const DOCTOR: &str = "\
+Each server is started and asked for its tools. What is wrong is explained; what is odd is a warning,
+and does not count as a failure.
+
+Examples:
+  callboard doctor --config ~/.config/Claude/claude_desktop_config.json
+  callboard doctor --config servers.hcl github linear
+  callboard doctor -- npx -y @modelcontextprotocol/server-everything";
+
+pub(super) const LOGIN: &str = "\
+The URL to log in at is printed; nothing is opened. Tokens are kept for the next command in the folder
+that the file names, or else in ~/.local/share/callboard/tokens, readable by nobody else.
+
+Examples:
+  callboard login https://example.com/mcp
+  callboard login --config .mcp.json linear";
+
+pub(super) const BENCH: &str = "\
+Every call is made: take a tool that may be called often.
+
+Examples:
+  callboard bench echo message=hi -n 1000 -c 16 -- mcp-server-everything
+  callboard bench --json https://example.com/mcp search query=x -n 50 | jq .latency_seconds.p99";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

@@ -1,0 +1,125 @@
+//! The servers of a config file, as far as they are right and asked for.
+
+use std::path::{Path, PathBuf};
+
+use callboard::{
+    ServerSpec,
+    config::{self, Fault, LoadError, Loaded},
+};
+use serde_json::json;
+
+use crate::{
+    Context,
+    args::Servers,
+    console::harmless,
+    exit::{Exit, Failure},
+    servers::Declared,
+};
+
+/// Names a file, where the command line does not.
+const VARIABLE: &str = "CALLBOARD_CONFIG";
+
+/// Files of clients that may lie in a project. They are not read unless they are named: whoever wrote
+/// them decides what is run.
+const USUAL: [&str; 5] =
+    ["callboard.hcl", "callboard.json", ".mcp.json", ".vscode/mcp.json", ".cursor/mcp.json"];
+
+/// The file that is to be read, if there is any.
+pub(crate) fn path(args: &Servers) -> Option<PathBuf> {
+    let named = || std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    args.config.clone().or_else(named)
+}
+
+/// What to do where no server is named.
+pub(crate) fn none() -> Failure {
+    let here = USUAL.iter().find(|path| Path::new(path).exists());
+    let here = here.map(|path| {
+        format!("\n  callboard tools --config {path}      what it names is run: look at it first")
+    });
+    Failure::usage(format!(
+        "no server: name a file, a command after `--`, or a URL{}\n  \
+         callboard tools --config FILE\n  \
+         callboard tools -- npx -y @modelcontextprotocol/server-everything\n  \
+         callboard tools https://example.com/mcp",
+        here.unwrap_or_default()
+    ))
+}
+
+/// Says what is odd in a file, about the servers of these names if there are any.
+fn tell(context: &Context, loaded: &Loaded, names: &[String]) {
+    let meant = |fault: &&Fault| names.is_empty() || names.iter().any(|one| concerns(fault, one));
+    for warning in loaded.warnings.iter().filter(meant) {
+        context.console.warn(&harmless(&warning.to_string()));
+    }
+    for note in loaded.notes.iter().filter(meant).filter(|_| context.verbose > 0) {
+        context.console.note(&harmless(&format!("note: {note}")));
+    }
+}
+
+/// Whether a fault is about the server of this name.
+fn concerns(fault: &Fault, name: &str) -> bool {
+    fault.path.split(['.', '"']).any(|part| part == name)
+}
+
+pub(crate) fn unusable(error: &LoadError) -> Failure {
+    match error {
+        LoadError::Syntax(fault) => failure(fault),
+        other => Failure::new(Exit::Usage, "config", other.to_string()),
+    }
+}
+
+/// A fault of a file, as a failure.
+pub(crate) fn failure(fault: &Fault) -> Failure {
+    let mut failure = Failure::new(Exit::Usage, "config", fault.to_string());
+    failure.more = vec![
+        ("file", json!(fault.file)),
+        ("line", json!(fault.line)),
+        ("column", json!(fault.column)),
+        ("path", json!(fault.path)),
+    ];
+    failure
+}
+
+/// The servers of a file that are asked for: all, or those of these names.
+pub(crate) fn chosen(
+    context: &Context,
+    path: &Path,
+    names: &[String],
+) -> Result<Declared, Failure> {
+    let loaded = config::load(path).map_err(|error| unusable(&error))?;
+    tell(context, &loaded, names);
+    let mut faults: Vec<_> = loaded.faults.iter().map(failure).collect();
+    let mut specs = loaded.specs;
+    if names.is_empty() {
+        if specs.is_empty() && faults.is_empty() {
+            let text = format!("{} declares no server that is not disabled", path.display());
+            return Err(Failure::new(Exit::Usage, "config", text));
+        }
+    } else {
+        for name in names {
+            let known = specs.iter().any(|spec| spec.name() == name);
+            let fault = loaded.faults.iter().find(|fault| concerns(fault, name));
+            if let Some(fault) = fault.filter(|_| !known) {
+                return Err(failure(fault));
+            }
+            if loaded.disabled.contains(name) {
+                let text = format!("server {name:?} is disabled in {}", path.display());
+                return Err(Failure::new(Exit::Usage, "config", text));
+            }
+            if !known {
+                return Err(unknown(&specs, name, path));
+            }
+        }
+        specs.retain(|spec| names.iter().any(|name| name == spec.name()));
+        // What is wrong with the others is nobody's business now.
+        faults.clear();
+    }
+    Ok(Declared { specs, faults, inputs: loaded.inputs })
+}
+
+fn unknown(specs: &[ServerSpec], name: &str, path: &Path) -> Failure {
+    let names: Vec<_> = specs.iter().map(ServerSpec::name).collect();
+    let text =
+        format!("there is no server {name:?} in {}, but {}", path.display(), names.join(", "));
+    Failure::new(Exit::Usage, "unknown_server", text)
+}

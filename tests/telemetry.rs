@@ -122,20 +122,17 @@ async fn live_badly(world: &World) {
     let hangs = ServerSpec::new("hangs", world.hostile("hang-call")).circuit_breaker(breaker);
     let gone = ServerSpec::new("gone", world.stdio("/no/such/program"));
     let dies = ServerSpec::new("dies", world.hostile("exit-after").args(["--count", "1"]));
-    let session = open(
-        world,
-        [
-            hangs,
-            gone.restart(RestartPolicy::never()),
-            dies.restart(RestartPolicy::never()),
-            ServerSpec::new("noisy", world.hostile("stdout-noise")),
-            ServerSpec::new("odd", world.hostile("wrong-shape")),
-            ServerSpec::new("strays", world.hostile("wrong-id")),
-            ServerSpec::new("asks", world.hostile("server-requests")),
-            ServerSpec::new("talks", world.hostile("stderr-flood").args(["--size", "1000"])),
-        ],
-    )
-    .await;
+    let specs = vec![
+        hangs,
+        gone.restart(RestartPolicy::never()),
+        dies.restart(RestartPolicy::never()),
+        ServerSpec::new("noisy", world.hostile("stdout-noise")),
+        ServerSpec::new("odd", world.hostile("wrong-shape")),
+        ServerSpec::new("strays", world.hostile("wrong-id")),
+        ServerSpec::new("asks", world.hostile("server-requests")),
+        ServerSpec::new("talks", world.hostile("stderr-flood").args(["--size", "1000"])),
+    ];
+    let session = open(world, specs).await;
     assert_eq!(session.server("gone").unwrap().status().phase, Phase::Failed);
     let echo = |server: &str| session.call(format!("{server}.echo"), json!({ "text": "x" }));
     let short = Duration::from_millis(100);
@@ -337,7 +334,9 @@ fn the_host_is_asked_for_the_trace_within_the_span_of_the_request() {
 
 /// What a host is asked, with the trace it is part of and the span it was asked in.
 #[derive(Clone, Default)]
-struct Curious(Arc<Mutex<Vec<(Option<TraceContext>, Option<&'static str>)>>>);
+struct Curious(Arc<Mutex<Vec<Asked>>>);
+
+type Asked = (Option<TraceContext>, Option<&'static str>);
 
 impl Host for Curious {
     fn capabilities(&self) -> HostCapabilities {

@@ -65,14 +65,8 @@ pub(crate) async fn list_tools(
             break;
         }
         let answer = match page(link, timing, cursor.as_deref()).await {
-            Ok(result) => Ok(result),
-            Err(AskError::Lost(Loss::Down { reason, .. })) => {
-                return Err(ListingLost::Down(reason));
-            }
-            Err(AskError::Lost(Loss::Http { error, .. })) if pages == 0 => {
-                return Err(ListingLost::Http(error));
-            }
-            Err(error) => Err(describe(error)),
+            Err(AskError::Lost(loss)) => Err(lost(loss, pages == 0)?),
+            answer => answer.map_err(describe),
         };
         let page = answer.as_ref().map_err(String::clone).and_then(|result| {
             serde_json::from_str::<Page<'_>>(result.get()).map_err(|error| error.to_string())
@@ -108,6 +102,17 @@ pub(crate) async fn list_tools(
         cursor = Some(next);
     }
     Ok(listing)
+}
+
+/// What there is to say of a page that was lost, unless the whole list is with it.
+fn lost(loss: Loss, first: bool) -> Result<String, ListingLost> {
+    match loss {
+        Loss::Down { reason, .. } => Err(ListingLost::Down(reason)),
+        Loss::Http { error, .. } if first => Err(ListingLost::Http(error)),
+        Loss::Http { .. } | Loss::TimedOut { .. } | Loss::TooManyCalls | Loss::TooManyBytes => {
+            Ok(describe(AskError::Lost(loss)))
+        }
+    }
 }
 
 /// For how long an answer may be used, by what its server says in milliseconds. C23: nothing is

@@ -9,6 +9,7 @@ pub(crate) mod call;
 mod epoch;
 mod guard;
 mod handshake;
+mod health;
 mod host_requests;
 mod inbound;
 mod introduction;

@@ -98,8 +98,8 @@ pub use output::{Content, Output};
 #[cfg(feature = "validate")]
 pub use policy::SchemaCheck;
 pub use policy::{
-    Backoff, Budget, CachePolicy, CallOptions, CircuitBreaker, Limits, RateLimit, RestartPolicy,
-    RetryPolicy, WhenDown,
+    Backoff, Budget, CachePolicy, CallOptions, CircuitBreaker, HealthCheck, Limits, RateLimit,
+    RestartPolicy, RetryPolicy, WhenDown,
 };
 pub use progress::{Progress, ProgressReport};
 pub use prompt::Completion;

@@ -3,6 +3,7 @@
 mod breaker;
 mod budget;
 mod cache;
+mod health;
 mod options;
 mod rate;
 mod retry;
@@ -13,6 +14,7 @@ pub use budget::Budget;
 pub(crate) use budget::Starts;
 pub use cache::CachePolicy;
 pub(crate) use cache::Lifetime;
+pub use health::HealthCheck;
 #[cfg(feature = "validate")]
 pub use options::SchemaCheck;
 pub use options::{CallOptions, WhenDown};

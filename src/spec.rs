@@ -10,7 +10,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use crate::{
     error::SpecError,
     layer::{CallLayer, CallLike, CallService},
-    policy::{CallOptions, CircuitBreaker, Limits, RateLimit, RestartPolicy},
+    policy::{CallOptions, CircuitBreaker, HealthCheck, Limits, RateLimit, RestartPolicy},
     transport::memory::Memory,
 };
 
@@ -46,6 +46,7 @@ pub struct ServerSpec {
     pub(crate) stop_when_idle: Option<Duration>,
     pub(crate) breaker: Option<CircuitBreaker>,
     pub(crate) rate_limit: Option<RateLimit>,
+    pub(crate) health: Option<HealthCheck>,
     pub(crate) layers: Vec<CallLayer>,
     pub(crate) roots: Vec<String>,
 }
@@ -69,6 +70,7 @@ impl ServerSpec {
             stop_when_idle: None,
             breaker: None,
             rate_limit: None,
+            health: None,
             layers: Vec::new(),
             roots: Vec::new(),
         }
@@ -196,6 +198,12 @@ impl ServerSpec {
         self
     }
 
+    /// Declares the server down when it no longer answers. Off unless asked for; see [`HealthCheck`].
+    pub fn health(mut self, check: HealthCheck) -> Self {
+        self.health = Some(check);
+        self
+    }
+
     /// Puts a layer of [tower](https://docs.rs/tower) around the calls of this server, inside of those
     /// that are there already and of the session's; see [`layer`](crate::layer).
     pub fn layer<L>(mut self, layer: L) -> Self
@@ -290,6 +298,13 @@ impl ServerSpec {
                 "the rate limit",
                 self.rate_limit.is_some_and(|one| one.calls == 0 || one.per.is_zero()),
             ),
+            ("probe_after", self.health.is_some_and(|check| check.probe_after == Some(0))),
+            ("down_after", self.health.is_some_and(|check| check.down_after == Some(0))),
+            (
+                "probe_every",
+                self.health.is_some_and(|check| check.probe_every.is_some_and(|at| at.is_zero())),
+            ),
+            ("probe_within", self.health.is_some_and(|check| check.probe_within.is_zero())),
             ("the burst of the rate limit", self.rate_limit.is_some_and(|one| one.burst == 0)),
         ]
         .into_iter()

@@ -17,6 +17,7 @@ use super::remote::Remote;
 use super::{
     Connection, actor,
     handshake::{Agreement, Era},
+    health::{self, StreamProber},
     link::{Link, Observed, OnDown, Timing},
     listing::{self, ListingLost},
     resume,
@@ -206,8 +207,19 @@ impl Epoch {
         *stage = Stage::Listing;
         telemetry::link_is_open(&running.link, &agreement.version);
         let listing = self.list(&running, &agreement).await?;
+        self.watch_health(&running);
         let (pid, transport) = (running.carrier.pid(), running.carrier.kind());
         Ok(Opened { link: running.link, agreement, listing, pid, transport })
+    }
+
+    /// Over HTTP, there is a watch in any case.
+    fn watch_health(&self, running: &Running) {
+        if let Some(check) = self.connection.spec.health
+            && running.link.is_stream()
+        {
+            let link = Arc::clone(&running.link);
+            self.spawn(health::watch(link, check, Arc::new(StreamProber)));
+        }
     }
 
     async fn list(

@@ -13,6 +13,7 @@ mod lease;
 mod observed;
 mod pause;
 mod post;
+mod pulse;
 mod reader;
 mod reply;
 mod single;
@@ -55,6 +56,7 @@ use crate::{
 pub(crate) use observed::Observed;
 pub(crate) use pause::Pause;
 pub(crate) use post::{Exchange, Letter, Post, Subject};
+pub(crate) use pulse::Pulse;
 pub(crate) use reader::DownOnDrop;
 pub(crate) use reply::Reply;
 use state::{Pending, Slot, State, delivery_of};
@@ -84,6 +86,7 @@ pub(crate) struct Link {
     pub(super) questions: Questions,
     /// Where messages go, if not into a stream.
     post: Option<Arc<dyn Post>>,
+    pub(super) pulse: Pulse,
     frames_wait: Notify,
     alarm_moved: Notify,
     write_failed: CancellationToken,
@@ -193,6 +196,7 @@ impl Link {
             listeners: Listeners::default(),
             questions: Questions::default(),
             post,
+            pulse: Pulse::default(),
             frames_wait: Notify::new(),
             alarm_moved: Notify::new(),
             write_failed: CancellationToken::new(),
@@ -361,6 +365,7 @@ impl Link {
             }
         }
         drop(state);
+        self.pulse.beat();
         self.count_received(count, bytes);
         wakers.into_iter().for_each(Waker::wake);
         stray
@@ -368,6 +373,7 @@ impl Link {
 
     /// Progress of a request: its idle limit starts afresh, its total limit does not.
     pub(crate) fn progress(&self, id: RequestId) {
+        self.pulse.beat();
         if let Some(pending) = self.state.lock().pending.get_mut(&id).filter(|p| p.is_waiting()) {
             // The deadline only moves away, so the alarm may stay where it is.
             pending.extend(Instant::now());

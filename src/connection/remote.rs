@@ -8,10 +8,7 @@ mod exchange;
 mod health;
 mod stream;
 
-use std::sync::{
-    Arc, OnceLock, Weak,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, OnceLock, Weak, atomic::AtomicBool};
 
 use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderValue};
@@ -59,12 +56,8 @@ pub(crate) struct Remote {
     http_session: Mutex<Option<HeaderValue>>,
     /// The messages on their way that are no requests.
     letters: TaskTracker,
-    /// Told when an exchange was lost in a way that casts doubt on the server.
-    doubt: Notify,
     /// Whether a request was refused without being named, since somebody last looked.
     disowned: AtomicBool,
-    /// Whether an exchange went well since somebody last looked.
-    active: AtomicBool,
 }
 
 impl Remote {
@@ -84,9 +77,7 @@ impl Remote {
             tools_changed,
             http_session: Mutex::default(),
             letters: TaskTracker::new(),
-            doubt: Notify::new(),
             disowned: AtomicBool::new(false),
-            active: AtomicBool::new(false),
         }
     }
 
@@ -131,7 +122,7 @@ impl Remote {
         let Some(connection) = self.connection.upgrade() else { return };
         let tools_changed = Arc::clone(&self.tools_changed);
         let mut inbound = Inbound::new(connection, Arc::clone(link), tools_changed);
-        self.active.store(true, Ordering::Relaxed);
+        link.pulse.beat();
         let unroutable = matches!(wire::classify(wire::trim(&message)), Incoming::Unroutable);
         let addressed = request.filter(|_| unroutable);
         let addressed = addressed.and_then(|id| wire::addressed_error(wire::trim(&message), id));
@@ -185,7 +176,7 @@ impl Remote {
             Cause::Http(error) if error.is_logged_out() => {
                 link.go_down(DownReason::new(DownCause::Http(Arc::clone(error))));
             }
-            Cause::Http(error) if error.is_loss() => self.doubt.notify_one(),
+            Cause::Http(error) if error.is_loss() => link.pulse.doubt(),
             Cause::Http(_) => {}
         }
     }

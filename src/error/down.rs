@@ -67,6 +67,12 @@ pub enum DownCause {
         /// How long it had.
         after: Duration,
     },
+    /// The server left calls unanswered until their time was over, one after the other, and
+    /// [`HealthCheck::down_after`](crate::HealthCheck::down_after) says that these are too many.
+    Unanswered {
+        /// How many.
+        calls: u32,
+    },
     /// The host asked for a restart.
     Restarted,
     /// Nobody used it for as long as [`ServerSpec::stop_when_idle`](crate::ServerSpec::stop_when_idle)
@@ -151,6 +157,7 @@ impl std::error::Error for DownReason {
             | DownCause::ProtocolChanged
             | DownCause::Memory { .. }
             | DownCause::Unresponsive { .. }
+            | DownCause::Unanswered { .. }
             | DownCause::Restarted
             | DownCause::Unused
             | DownCause::Removed
@@ -190,6 +197,9 @@ impl fmt::Display for DownCause {
             ),
             Self::Unresponsive { after } => {
                 write!(f, "the server left a health probe unanswered for {after:?}")
+            }
+            Self::Unanswered { calls } => {
+                write!(f, "the server left {calls} calls in a row unanswered")
             }
             Self::Restarted => f.write_str("the host asked for a restart"),
             Self::Unused => f.write_str("nobody used it for a while; the next call starts it"),

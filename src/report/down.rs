@@ -72,7 +72,7 @@ fn diagnose(cause: &DownCause) -> Option<Diagnosis> {
                 }
             },
         ),
-        DownCause::Unresponsive { .. } => Diagnosis::new(
+        DownCause::Unresponsive { .. } | DownCause::Unanswered { .. } => Diagnosis::new(
             "unresponsive",
             "it hangs, or is overloaded, or the network to it is gone",
             "look at the load of the server, and into its log",

@@ -8,10 +8,12 @@ use super::{Carrier, Epoch, Running};
 use crate::{
     connection::{
         handshake::{self, Agreement, Era, HandshakeError, Plan},
+        health,
         link::{Link, Way},
         remote::{Remote, open_sse},
     },
     error::ConnectError,
+    policy::HealthCheck,
     spec::{Dialect, Http, HttpEra, Pin},
     status::TransportKind,
     telemetry,
@@ -51,7 +53,11 @@ impl Epoch {
         match opened {
             Ok((agreement, running, remote)) => {
                 clients.learn(&http.url, dialect(&agreement, &remote));
-                self.spawn(remote.watch(Arc::clone(&running.link), http.probe_every));
+                // What its exchanges meet casts doubt on it, whatever the host thinks of timeouts.
+                let check = self.connection.spec.health.unwrap_or(HealthCheck::indifferent());
+                let probe_every = check.probe_every.or(http.probe_every);
+                let check = HealthCheck { probe_every, ..check };
+                self.spawn(health::watch(Arc::clone(&running.link), check, remote));
                 Ok((agreement, running))
             }
             Err(error) => {

@@ -54,10 +54,13 @@ impl Link {
         } else {
             (CallLimit::Idle, pending.timing.idle)
         };
+        let own = pending.own;
         let (after, cancellable) = (after.unwrap_or_default(), pending.cancellable);
         let delivery = state.withdraw(id);
         let waker = state.settle(id, Err(Loss::TimedOut { limit, after, delivery })).flatten();
+        state.unanswered += u32::from(!own);
         self.tell_cancelled(state, id, (delivery, cancellable), "timed out");
+        self.pulse.time_out();
         if let Some(waker) = waker {
             waker.wake();
         }

@@ -19,7 +19,12 @@ impl Link {
             self.count_received(1, frame.len());
         }
         let unsent = delivery_of(&outcome) == Delivery::NotSent;
-        match self.state.lock().take(id) {
+        let mut state = self.state.lock();
+        let taken = state.take(id);
+        if outcome.is_ok() && taken.as_ref().is_some_and(|pending| !pending.own) {
+            state.unanswered = 0;
+        }
+        match taken {
             Some(Pending { slot: Slot::Settled(..), .. }) if unsent => outcome,
             Some(Pending { slot: Slot::Settled(earlier, _), .. }) => earlier,
             Some(Pending { slot: Slot::Waiting(_), .. }) | None => outcome,

@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) held: usize,
     /// How many questions of the server are with the host: as long as any is, nothing is idle.
     pub(super) paused: usize,
+    /// How many calls in a row have timed out, with no answer to another in between.
+    pub(super) unanswered: u32,
     /// When the clock task looks next; no deadline lies before it.
     pub(super) alarm: Option<Instant>,
 }
@@ -89,6 +91,7 @@ impl State {
             lost: 0,
             held: 0,
             paused: 0,
+            unanswered: 0,
             alarm: None,
         }
     }
@@ -124,6 +127,9 @@ impl State {
         let pending = self.pending.get_mut(&id)?;
         let Slot::Waiting(waker) = &mut pending.slot else { return None };
         let waker = waker.take();
+        if outcome.is_ok() && !pending.own {
+            self.unanswered = 0;
+        }
         pending.slot = Slot::Settled(outcome, at);
         pending.deadline = None;
         let weight = pending.weight.take();

@@ -78,7 +78,7 @@ impl Remote {
     ) -> Result<Option<Vec<u8>>, Failure> {
         let (id, session) = (asking.id, headers.contains_key(SESSION_ID));
         let answered = self.endpoint.post(frame, headers, &asking.departure).await?;
-        self.active.store(true, Ordering::Relaxed);
+        link.pulse.beat();
         if self.kind == TransportKind::HttpSse {
             let Content::Refused { status, body } = answered.content else { return Ok(None) };
             return Err(self.refusal(status, &answered.headers, &body));
@@ -100,13 +100,13 @@ impl Remote {
                 // It refuses whoever asks, and not what was asked.
                 if is_unaddressed(&body) && is_estranged(status) {
                     self.disowned.store(true, Ordering::Relaxed);
-                    self.doubt.notify_one();
+                    link.pulse.doubt();
                 }
                 body
             }
             Content::Refused { status, body } => {
                 if is_estranged(status) {
-                    self.doubt.notify_one();
+                    link.pulse.doubt();
                 }
                 return Err(self.refusal(status, &answered.headers, &body));
             }
@@ -204,7 +204,7 @@ impl Remote {
                 }
             }
             Ok(Err(failure)) => self.weigh(&link, &failure),
-            Err(_elapsed) => self.doubt.notify_one(),
+            Err(_elapsed) => link.pulse.doubt(),
         }
     }
 }

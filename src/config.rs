@@ -72,6 +72,7 @@
 
 mod auth;
 mod clients;
+mod convert;
 mod document;
 mod entry;
 mod fault;
@@ -85,9 +86,13 @@ mod reached;
 mod reader;
 mod schema;
 mod secrets;
+mod snippet;
 mod table;
 mod tree;
+mod watch;
 mod words;
+#[cfg(feature = "hcl")]
+mod write_hcl;
 mod written;
 
 use std::{
@@ -97,8 +102,13 @@ use std::{
     sync::Arc,
 };
 
+pub use convert::{Converted, to_json};
 pub use fault::Fault;
 pub use schema::{Form, schema};
+pub use snippet::{Client, snippet};
+pub use watch::{FeedError, Watch, watch};
+#[cfg(feature = "hcl")]
+pub use write_hcl::to_hcl;
 
 use crate::spec::ServerSpec;
 use document::Declared;
@@ -115,6 +125,9 @@ pub struct Loaded {
     pub specs: Vec<ServerSpec>,
     /// The names of the servers that the file leaves out as disabled.
     pub disabled: Vec<String>,
+    /// The names of the servers that cannot be used as they stand there; why, is in
+    /// [`faults`](Self::faults).
+    pub broken: Vec<String>,
     /// What the host has to be able to answer.
     pub inputs: Vec<Input>,
     /// What keeps an entry from being used. Each is about one entry; its siblings are in
@@ -253,9 +266,9 @@ fn parse(text: &str, file: &str, folder: Option<&Path>) -> Result<Loaded, LoadEr
 }
 
 fn loaded(declared: Declared, reader: Reader<'_>) -> Loaded {
-    let Declared { specs, lines, disabled, inputs } = declared;
+    let Declared { specs, lines, disabled, broken, inputs } = declared;
     let Reader { faults, warnings, notes, .. } = reader;
-    Loaded { specs, disabled, inputs, faults, warnings, notes, lines }
+    Loaded { specs, disabled, broken, inputs, faults, warnings, notes, lines }
 }
 
 fn syntax(text: &str, file: &str, (at, message): (usize, String)) -> Fault {

@@ -66,6 +66,11 @@ impl Server {
         self.connection.name()
     }
 
+    /// What it is declared as at this moment.
+    pub fn spec(&self) -> crate::ServerSpec {
+        self.connection().spec.clone()
+    }
+
     /// Where its connection stands.
     #[must_use]
     pub fn status(&self) -> Status {

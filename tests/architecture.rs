@@ -150,10 +150,10 @@ fn nothing_prints_and_nothing_touches_what_belongs_to_the_host() {
 fn the_environment_and_the_files_are_read_only_where_a_spec_says_so_or_a_child_is_watched() {
     only_in("env::var", &["transport/environment.rs"]);
     let (secret, tokens) = ("secret/resolve.rs", "auth/store/file.rs");
-    let config = "config/files.rs";
+    let (config, watch) = ("config/files.rs", "config/watch.rs");
     let (table, ledger) = ("transport/process_table.rs", "transport/orphans/ledger.rs");
     let (mark, orphans) = ("transport/orphans/mark.rs", "transport/orphans.rs");
-    only_in("fs::", &[table, ledger, mark, orphans, secret, tokens, config]);
+    only_in("fs::", &[table, ledger, mark, orphans, secret, tokens, config, watch]);
     only_in("File::", &[secret, tokens, config]);
 }
 

@@ -1,11 +1,20 @@
 //! Files of servers: those of clients as they are, and everything that can be wrong with one.
 
-use std::path::{Path, PathBuf};
+#[path = "support/world.rs"]
+mod world;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use callboard::{
-    ServerSpec, Transport,
-    config::{self, Form, LoadError, Loaded},
+    Auth, Secret, ServerSpec, Stdio, StreamableHttp, Transport,
+    config::{self, Client, FeedError, Form, LoadError, Loaded},
 };
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use world::{World, await_status};
 
 fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(name)
@@ -350,4 +359,306 @@ fn what_is_wrong_with_a_block_is_named_with_its_line() {
     assert_eq!(lines(&loaded.faults), BROKEN_BLOCKS);
     let broken = config::parse_hcl("mcp_server \"x\" {\n  command = \n}", "x.hcl").unwrap_err();
     assert!(broken.to_string().starts_with("x.hcl:2:1"), "{broken}");
+}
+
+/// What is written is what was read, in either form.
+#[test]
+fn servers_come_back_from_what_they_are_written_as() {
+    for (file, lossless) in [
+        ("claude_desktop.json", true),
+        ("claude_code.mcp.json", false),
+        ("vscode.json", true),
+        ("opencode.json", true),
+        ("cline.json", true),
+        ("windsurf.json", true),
+        ("servers.hcl", true),
+    ] {
+        let specs = load(file).specs;
+        let json = config::to_json(&specs);
+        let back = config::parse_json(&json.text, "x.json").unwrap();
+        assert!(back.faults.is_empty(), "{file}: {:#?}", back.faults);
+        assert_eq!(back.specs, specs, "{file}: {}", json.text);
+        assert!(json.left_out.is_empty(), "{file}: {:?}", json.left_out);
+        let hcl = config::to_hcl(&specs);
+        let back = config::parse_hcl(&hcl.text, "x.hcl").unwrap();
+        assert!(back.faults.is_empty(), "{file}: {:#?}\n{}", back.faults, hcl.text);
+        if lossless {
+            assert_eq!(back.specs, specs, "{file}: {}", hcl.text);
+            assert!(hcl.left_out.is_empty(), "{file}: {:?}", hcl.left_out);
+        } else {
+            let lost = "api-server: what stands for CALLBOARD_TEST_TEAM where it is not set";
+            assert_eq!(hcl.left_out, [lost]);
+        }
+    }
+}
+
+#[test]
+fn secrets_that_stand_in_the_open_are_not_written_again() {
+    let stdio = Stdio::new("x")
+        .env_from("A", Secret::literal("hunter2-hunter2"))
+        .env_literal("API_TOKEN", "abcdef0123456789")
+        .env_literal("ODD", "${not.a.reference} \"\u{1}%{if}");
+    let remote = StreamableHttp::new("https://example.com/mcp")
+        .sensitive_header("X-Api-Key", "abcdef0123456789")
+        .auth(Auth::bearer(Secret::literal("hunter2-hunter2")));
+    let specs = [ServerSpec::new("a", stdio), ServerSpec::new("b", remote)];
+    for converted in [config::to_json(&specs), config::to_hcl(&specs)] {
+        let text = &converted.text;
+        assert!(!text.contains("hunter2") && !text.contains("abcdef"), "{text}");
+        assert_eq!(
+            converted.left_out,
+            [
+                "a: the value of env.A: set the variable A",
+                "a: the value of env.API_TOKEN: set the variable API_TOKEN",
+                "b: the value of the header x-api-key: set the variable X_API_KEY",
+                "b: the secret of its auth: set the variable TOKEN",
+            ]
+        );
+    }
+    let odd = Stdio::new("x").env_literal("ODD", "${not.a.reference} \"\u{1}%{if}");
+    let odd = [ServerSpec::new("a", odd)];
+    assert_eq!(parse(&config::to_json(&odd).text).specs, odd);
+    let hcl = config::to_hcl(&odd).text;
+    assert_eq!(config::parse_hcl(&hcl, "x.hcl").unwrap().specs, odd, "{hcl}");
+}
+
+#[test]
+fn a_server_can_be_written_for_each_client() {
+    let local = Stdio::new("gh-mcp").args(["stdio", "--log"]).env("GITHUB_TOKEN");
+    let local = ServerSpec::new("github", local).prefix("gh");
+    let remote = StreamableHttp::new("https://mcp.linear.app/mcp")
+        .auth(Auth::bearer(Secret::env("LINEAR_API_KEY")))
+        .header("X-Team", "core");
+    let remote = ServerSpec::new("linear", remote);
+    let snippet = |client, spec| -> Value {
+        let snippet = config::snippet(client, spec);
+        serde_json::from_str(&snippet.text).unwrap()
+    };
+    assert_eq!(
+        snippet(Client::Claude, &local),
+        json!({ "mcpServers": { "github": { "type": "stdio", "command": "gh-mcp",
+            "args": ["stdio", "--log"], "env": { "GITHUB_TOKEN": "${GITHUB_TOKEN}" } } } })
+    );
+    assert_eq!(
+        config::snippet(Client::Claude, &local).left_out,
+        ["what only callboard knows: prefix"]
+    );
+    assert_eq!(
+        snippet(Client::Cursor, &remote),
+        json!({ "mcpServers": { "linear": { "url": "https://mcp.linear.app/mcp",
+            "headers": { "x-team": "core", "Authorization": "Bearer ${env:LINEAR_API_KEY}" } } } })
+    );
+    assert_eq!(snippet(Client::VsCode, &remote)["servers"]["linear"]["type"], "http");
+    assert_eq!(
+        snippet(Client::OpenCode, &local),
+        json!({ "mcp": { "github": { "type": "local", "command": ["gh-mcp", "stdio", "--log"],
+            "environment": { "GITHUB_TOKEN": "{env:GITHUB_TOKEN}" }, "enabled": true } } })
+    );
+    assert_eq!(
+        config::snippet(Client::Codex, &local).text,
+        "[mcp_servers.github]\ncommand = \"gh-mcp\"\nargs = [\"stdio\",\"--log\"]\n\
+         env_vars = [\"GITHUB_TOKEN\"]\n"
+    );
+    assert_eq!(
+        config::snippet(Client::Codex, &remote).text,
+        "[mcp_servers.linear]\nurl = \"https://mcp.linear.app/mcp\"\n\
+         bearer_token_env_var = \"LINEAR_API_KEY\"\nhttp_headers = { x-team = \"core\" }\n"
+    );
+    // What is written for a client, but for the one with TOML, can be read again.
+    for client in Client::ALL.into_iter().filter(|client| *client != Client::Codex) {
+        for spec in [&local, &remote] {
+            let text = config::snippet(client, spec).text;
+            let back = parse(&text);
+            assert!(back.faults.is_empty() && back.warnings.is_empty(), "{text}: {back:?}");
+            assert_eq!(back.specs[0].name(), spec.name());
+        }
+    }
+}
+
+/// Whatever the schema of blocks knows, the reading of blocks knows; what it refuses is refused.
+#[test]
+fn the_schema_of_blocks_says_what_is_read() {
+    let schema = config::schema(Form::Hcl);
+    let blocks = &schema["properties"]["mcp_server"]["additionalProperties"]["anyOf"];
+    for (kind, begin) in [
+        (0, "transport = \"stdio\"\n command = \"x\""),
+        (1, "transport = \"http\"\n url = \"https://example.com\""),
+    ] {
+        let keys: Vec<_> = blocks[kind]["properties"].as_object().unwrap().keys().collect();
+        assert!(keys.len() > 20, "{keys:?}");
+        let first = ["transport", "command", "url"];
+        for key in keys.into_iter().filter(|key| !first.contains(&key.as_str())) {
+            let text = format!("mcp_server \"a\" {{\n{begin}\n{key} = null\n}}");
+            let loaded = config::parse_hcl(&text, "x.hcl").unwrap();
+            assert!(loaded.faults.is_empty(), "{key}: {:?}", loaded.faults);
+        }
+    }
+    let validator = jsonschema::draft7::new(&schema).unwrap();
+    let block = |block: Value| json!({ "mcp_server": { "a": block } });
+    for good in [
+        json!({ "transport": "http", "url": "https://x", "auth": { "type": "bearer", "env": "X" } }),
+        json!({ "transport": "stdio", "command": "x", "env": ["A"], "restart": "never" }),
+        json!({ "transport": "stdio", "command": "x", "env": { "A": { "op": "op://a/b/c" } },
+            "tools": { "get_*": { "cache": { "keep_for": "60s" } } } }),
+    ] {
+        assert!(validator.is_valid(&block(good.clone())), "{good}");
+    }
+    for bad in [
+        json!({ "command": "x" }),
+        json!({ "transport": "stdio", "url": "https://x" }),
+        json!({ "transport": "stdio", "command": "x", "auth": { "type": "bearer", "env": "X" } }),
+        json!({ "transport": "stdio", "command": "x", "requst_timeout": "1s" }),
+        json!({ "transport": "http", "url": "https://x", "auth": { "env": "X" } }),
+        json!({ "transport": "stdio", "command": "x", "env": { "A": { "opp": "x" } } }),
+    ] {
+        assert!(!validator.is_valid(&block(bad.clone())), "{bad}");
+    }
+}
+
+/// A sample, cut and pasted at random.
+fn torn(file: &'static str) -> impl Strategy<Value = String> {
+    let text: Vec<char> = std::fs::read_to_string(sample(file)).unwrap().chars().collect();
+    let cut = (0..text.len(), 0..text.len(), 0..text.len(), any::<char>());
+    proptest::collection::vec(cut, 1..6).prop_map(move |cuts| {
+        let mut text = text.clone();
+        for (a, b, c, other) in cuts {
+            let (a, b) = (a.min(b) % text.len().max(1), a.max(b).min(text.len()));
+            let piece: Vec<char> = text.drain(a.min(b)..b).take(200).collect();
+            let at = c.min(text.len());
+            text.splice(at..at, piece.into_iter().chain([other]));
+        }
+        text.into_iter().collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// No text makes the loaders panic, and each fault has its place in it.
+    #[test]
+    fn no_text_is_too_odd(
+        any in "\\PC{0,60}",
+        json in torn("vscode.json"),
+        hcl in torn("servers.hcl"),
+    ) {
+        for text in [&any, &json, &hcl] {
+            let lines = text.lines().count().max(1) + 1;
+            for outcome in [config::parse_json(text, "x"), config::parse_hcl(text, "x")] {
+                let faults = match outcome {
+                    Ok(loaded) => [loaded.faults, loaded.warnings, loaded.notes].concat(),
+                    Err(LoadError::Syntax(fault)) => vec![fault],
+                    Err(error) => panic!("{error}"),
+                };
+                prop_assert!(faults.iter().all(|f| (1..=lines).contains(&f.line) && f.column > 0));
+            }
+        }
+    }
+}
+
+#[test]
+fn deep_and_long_texts_are_refused_or_read_at_once() {
+    for text in ["(", "[", "{a=", "!", "1+", "a.b[", "\"${", "x {", "<<A\n${", "[for a in "] {
+        let deep = format!("mcp_server \"a\" {{\n x = {}", text.repeat(20_000));
+        assert!(config::parse_hcl(&deep, "x.hcl").is_err(), "{text}");
+    }
+    let wide = format!("{{ \"mcpServers\": {{ {} }} }}", r#""a": {},"#.repeat(20_000));
+    let loaded = parse(&wide);
+    assert!(loaded.specs.is_empty() && loaded.faults.len() == 1000, "they are counted no further");
+}
+
+/// An entry for a server whose processes a world looks after.
+fn entry(world: &World, args: &[&str], env: &Value) -> Value {
+    let script = world::root().join("tests/servers/hostile.py");
+    let mut all = vec![script.to_str().unwrap()];
+    all.extend(args);
+    let mut env = env.clone();
+    for (name, value) in world.marked() {
+        env[name] = value.into();
+    }
+    json!({ "command": "python3", "args": all, "env": env })
+}
+
+const LONG: Duration = Duration::from_secs(30);
+
+#[test]
+fn references_are_resolved_when_the_server_starts() {
+    world::run(async |world| {
+        let args = ["--mode", "normal", "--size", "${CALLBOARD_TEST_UNSET:-7}"];
+        let env = json!({ "HOMES": "at ${HOME} and ${env:HOME}", "SET": "${CALLBOARD_UNSET:-}" });
+        let file = json!({ "mcpServers": { "a": entry(&world, &args, &env) } });
+        let loaded = parse(&file.to_string());
+        assert!(loaded.faults.is_empty() && loaded.warnings.is_empty(), "{loaded:?}");
+        let session = world.open(loaded.specs).await;
+        let status = await_status(&session.server("a").unwrap(), LONG, |s| s.is_ready()).await;
+        let of_process = |file: &str| {
+            let bytes = std::fs::read(format!("/proc/{}/{file}", status.pid.unwrap())).unwrap();
+            String::from_utf8(bytes).unwrap()
+        };
+        assert!(of_process("cmdline").ends_with("--size\07\0"));
+        let home = std::env::var("HOME").unwrap();
+        let environment = of_process("environ");
+        assert!(environment.contains(&format!("HOMES=at {home} and {home}\0")), "{environment}");
+        assert!(environment.contains("\0SET=\0"));
+        // What came from the environment is a secret; what stands in the file is none.
+        let redacted = session.redactor().redact(&format!("at {home} and 7")).into_owned();
+        assert_eq!(redacted, "at [redacted] and 7");
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_file_is_followed_and_a_broken_one_costs_nothing() {
+    world::run(async |world| {
+        let path = world.folder().join("servers.json");
+        let plain = entry(&world, &["--mode", "normal"], &json!({}));
+        // As editors do it: another file takes the place.
+        let save = |servers: &Value| {
+            let draft = world.folder().join("draft");
+            std::fs::write(&draft, json!({ "mcpServers": servers }).to_string()).unwrap();
+            std::fs::rename(&draft, &path).unwrap();
+        };
+        save(&json!({ "a": plain, "b": plain }));
+        let mut watch = config::watch(&path).every(Duration::from_millis(20));
+        let session = world.open(watch.next().await.unwrap().specs).await;
+        let pid = |name: &str| session.server(name).map(|server| server.status().pid);
+        let first = pid("a").unwrap().unwrap();
+
+        // Broken as a whole, then put right in place; nothing is touched.
+        std::fs::write(&path, "{ \"mcpServers\": ").unwrap();
+        let broken = in_time(watch.feed(&session)).await.unwrap_err();
+        assert!(
+            matches!(&broken, FeedError::Load(LoadError::Syntax(f)) if f.line == 1),
+            "{broken}"
+        );
+        assert!(pid("b").unwrap().is_some());
+        let servers = json!({ "a": plain, "b": plain });
+        std::fs::write(&path, json!({ "mcpServers": servers }).to_string()).unwrap();
+        let (_, applied) = in_time(watch.feed(&session)).await.unwrap();
+        assert!(applied.is_empty(), "{applied:?}");
+
+        // One entry is wrong now: that server stays as it is.
+        save(&json!({ "a": { "comand": "x" }, "c": plain }));
+        let (loaded, applied) = in_time(watch.feed(&session)).await.unwrap();
+        assert_eq!((loaded.broken.as_slice(), loaded.faults.len()), (&["a".to_owned()][..], 1));
+        assert_eq!(
+            (applied.unchanged.as_slice(), applied.stopped.len()),
+            (&["a".to_owned()][..], 1)
+        );
+        session.settled().await;
+        assert_eq!((pid("a"), pid("b")), (Some(Some(first)), None));
+
+        // A file that is gone is told once, and has its servers go on.
+        std::fs::remove_file(&path).unwrap();
+        let gone = in_time(watch.feed(&session)).await.unwrap_err();
+        assert!(matches!(gone, FeedError::Load(LoadError::Unreadable { .. })), "{gone}");
+        save(&json!({ "c": plain }));
+        let (_, applied) = in_time(watch.feed(&session)).await.unwrap();
+        assert_eq!((applied.stopped.len(), applied.unchanged.len()), (1, 1));
+        assert_eq!(world.processes().len(), 1);
+        session.close().await;
+    });
+}
+
+async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LONG, what).await.unwrap()
 }

@@ -7,7 +7,7 @@ use super::{
     secrets::SOURCES,
     table::{Field, Table, Take},
     tree::Node,
-    written::secret_or_variable,
+    written::{is_open, secret_or_variable},
 };
 use crate::{
     Auth, Secret, StreamableHttp,
@@ -269,6 +269,18 @@ impl Said {
 const WITHOUT: &str =
     "this program was built without OAuth (the cargo feature `oauth` of callboard)";
 
+/// The variable that a secret has to be put into that was declared as a value.
+pub(super) fn open_secret(auth: &Auth) -> Option<&'static str> {
+    let (secret, variable) = match &auth.0 {
+        Kind::Fixed(Fixed::Bearer(secret)) => (secret, "TOKEN"),
+        Kind::Fixed(Fixed::Key { secret, .. }) => (secret, "API_KEY"),
+        Kind::Fixed(Fixed::Basic { password, .. }) => (password, "PASSWORD"),
+        #[cfg(feature = "oauth")]
+        Kind::Grant(grant) => (grants::secret(grant)?, "CLIENT_SECRET"),
+    };
+    is_open(secret).then_some(variable)
+}
+
 /// As it would stand in a file; null for what cannot.
 pub(super) fn write(auth: &Auth) -> Json {
     match &auth.0 {
@@ -290,7 +302,16 @@ pub(super) fn write(auth: &Auth) -> Json {
 #[cfg(feature = "oauth")]
 mod grants {
     use super::{Json, Map, secret_or_variable};
-    use crate::auth::Declared;
+    use crate::{Secret, auth::Declared};
+
+    /// The secret of its client.
+    pub(super) fn secret(grant: &Declared) -> Option<&Secret> {
+        match grant {
+            Declared::ClientCredentials(declared) => declared.secret(),
+            Declared::Person(declared) => declared.client.as_ref()?.1.as_ref(),
+            Declared::JwtBearer(_) | Declared::Enterprise(_) => None,
+        }
+    }
 
     pub(super) fn write(grant: &Declared) -> Json {
         let mut written = Map::new();

@@ -34,7 +34,8 @@ pub(super) fn ours(name: &str) -> &str {
 }
 
 /// The keys that clients have for how a server is reached; any other of ours stands under our own.
-const SHARED: [&str; 7] = ["command", "args", "env", "env_file", "cwd", "url", "headers"];
+pub(super) const SHARED: [&str; 7] =
+    ["command", "args", "env", "env_file", "cwd", "url", "headers"];
 
 /// Keys that say how a client behaves, and mean nothing to a runtime.
 const THEIRS: [&str; 27] = [

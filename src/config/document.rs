@@ -21,6 +21,8 @@ pub(super) struct Declared {
     pub(super) specs: Vec<ServerSpec>,
     pub(super) lines: HashMap<String, usize>,
     pub(super) disabled: Vec<String>,
+    /// Those of which it is known only that they are meant to be there.
+    pub(super) broken: Vec<String>,
     pub(super) inputs: Vec<Input>,
 }
 
@@ -106,6 +108,7 @@ fn project(root: &Node, reader: &mut Reader<'_>, declared: &mut Declared) -> boo
     declared.specs.extend(local.specs);
     declared.lines.extend(local.lines);
     declared.disabled.extend(local.disabled);
+    declared.broken.extend(local.broken);
     true
 }
 
@@ -117,8 +120,9 @@ fn servers(node: &Node, reader: &mut Reader<'_>, declared: &mut Declared) {
     for member in members {
         let name = name_of(member, reader);
         let read = entry::read(&name, (&member.node, member.at), clients::read, reader);
-        if let Some((spec, disabled)) = read {
-            declared.add(spec, disabled, member.at, reader);
+        match read {
+            Some((spec, disabled)) => declared.add(spec, disabled, member.at, reader),
+            None => declared.broken.push(name),
         }
     }
 }

@@ -29,10 +29,10 @@ pub(super) static STDIO: Table<Stdio> = Table(&[
     Field {
         name: "args",
         about: "Its arguments.",
-        take: Take::Other(
-            read_args,
-            || json!({ "type": "array", "items": { "type": ["string", "number", "boolean"] } }),
-        ),
+        take: Take::Other(read_args, || {
+            let item = json!({ "anyOf": [{ "type": ["string", "number", "boolean"] }, reference_schema()] });
+            json!({ "type": "array", "items": item })
+        }),
         get: |stdio| stdio.args.iter().map(written::argument).collect(),
     },
     Field {
@@ -191,23 +191,23 @@ pub(super) static REMOTE: Table<StreamableHttp> = Table(&[
     },
 ]);
 
-fn values_schema() -> Json {
-    let sources: Map<String, Json> = SOURCES
-        .iter()
-        .map(|source| {
-            let list = json!({ "type": "array", "items": { "type": "string" } });
-            let text = json!({ "type": "string" });
-            ((*source).to_owned(), if *source == "exec" { list } else { text })
-        })
-        .collect();
-    let reference = json!({
+/// An object that says where a secret is kept.
+fn reference_schema() -> Json {
+    let source = |source: &&str| {
+        let list = json!({ "type": "array", "items": { "type": "string" } });
+        let text = json!({ "type": "string" });
+        ((*source).to_owned(), if *source == "exec" { list } else { text })
+    };
+    let sources: Map<String, Json> = SOURCES.iter().map(source).collect();
+    json!({
         "type": "object", "properties": sources, "additionalProperties": false,
         "minProperties": 1, "maxProperties": 1,
-    });
-    json!({
-        "type": "object",
-        "additionalProperties": { "anyOf": [{ "type": ["string", "number", "boolean", "null"] }, reference] },
     })
+}
+
+fn values_schema() -> Json {
+    let plain = json!({ "type": ["string", "number", "boolean", "null"] });
+    json!({ "type": "object", "additionalProperties": { "anyOf": [plain, reference_schema()] } })
 }
 
 /// A program, or a program and its arguments in one list.
@@ -238,6 +238,9 @@ fn read_args(stdio: &mut Stdio, node: &Node, reader: &mut Reader<'_>) {
 }
 
 fn argument(node: &Node, reader: &mut Reader<'_>) -> Option<ArgValue> {
+    if matches!(node.value, Value::Map(_)) {
+        return reader.secret(node).map(ArgValue::Secret);
+    }
     Some(match reader.given(node)? {
         Given::Plain(text) => ArgValue::Literal(text.into()),
         Given::Secret(secret) => ArgValue::Secret(secret),

@@ -33,6 +33,11 @@ pub(super) fn secret_text(secret: &Secret) -> Option<Json> {
     })
 }
 
+/// Whether a secret is a value, which nobody writes down.
+pub(super) fn is_open(secret: &Secret) -> bool {
+    secret_text(secret).is_none()
+}
+
 /// A reference that may stand within a text.
 fn variable_text(secret: &Secret) -> Option<String> {
     match &secret.0 {
@@ -60,6 +65,10 @@ pub(super) fn variable_name(name: &str) -> String {
 pub(super) fn argument(argument: &ArgValue) -> Json {
     match argument {
         ArgValue::Literal(text) => text.to_string_lossy().into(),
+        // A text that begins so is an argument like any other.
+        ArgValue::Secret(Secret(Source::Command(command))) if command.op_reference().is_some() => {
+            json!({ "op": command.op_reference() })
+        }
         ArgValue::Secret(secret) => secret_or_variable(secret, "SECRET"),
     }
 }
@@ -74,7 +83,7 @@ pub(super) fn environment(variables: &[(OsString, EnvValue)]) -> Json {
         let variable = name(variable);
         let value = match value {
             EnvValue::Inherited => format!("${{{variable}}}").into(),
-            EnvValue::Literal(text) => plain(text.to_string_lossy().into_owned()),
+            EnvValue::Literal(text) => plain(&variable, text.to_string_lossy().into_owned()),
             EnvValue::Secret(secret) => secret_or_variable(secret, &variable),
         };
         (variable, value)
@@ -86,7 +95,7 @@ pub(super) fn headers(http: &Http) -> Json {
     let mut headers = Map::new();
     for (name, value) in &http.headers {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        headers.insert(name.as_str().to_owned(), plain(value));
+        headers.insert(name.as_str().to_owned(), plain(name.as_str(), value));
     }
     for (name, secret) in &http.secret_headers {
         headers.insert(name.as_str().to_owned(), secret_or_variable(secret, name.as_str()));
@@ -94,8 +103,12 @@ pub(super) fn headers(http: &Http) -> Json {
     Json::Object(headers)
 }
 
-/// A text that is taken as it is, also where it looks like a reference.
-fn plain(text: String) -> Json {
+/// A text that is taken as it is, also where it looks like a reference. What looks like a secret is
+/// not written.
+fn plain(name: &str, text: String) -> Json {
+    if secrets::looks_secret(name, &text) {
+        return format!("${{{}}}", variable_name(name)).into();
+    }
     match text.contains("${") || text.starts_with("op://") {
         true => json!({ "static": text }),
         false => text.into(),

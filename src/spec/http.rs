@@ -87,7 +87,7 @@ pub(crate) struct Http {
     /// Headers whose values are resolved at each connection.
     pub(crate) secret_headers: Vec<(HeaderName, Secret)>,
     /// Headers that cannot be sent: their names, and what is wrong.
-    unfit: Vec<(String, &'static str)>,
+    pub(crate) unfit: Vec<(String, &'static str)>,
 }
 
 /// What a client is built from; servers that agree in it share one, with its connections.

@@ -1,0 +1,203 @@
+//! Files of clients load as they are, and one bad entry does not lose its siblings.
+
+use callboard::{
+    Transport,
+    config::{self, LoadError},
+};
+
+use super::{lines, load, names, parse, shown, spec};
+
+#[test]
+fn files_of_claude_desktop_load() {
+    let loaded = load("claude_desktop.json");
+    assert_eq!(names(&loaded), ["filesystem", "weather"]);
+    assert_eq!(loaded.line_of("weather"), Some(8));
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert_eq!(loaded.notes.len(), 1, "of the shortcut");
+    assert!(shown(&loaded, "filesystem").contains("server-filesystem"));
+}
+
+#[test]
+fn files_of_claude_code_load() {
+    let loaded = load("claude_code.mcp.json");
+    assert_eq!(names(&loaded), ["api-server", "airtable", "asana", "registered"]);
+    assert!(matches!(spec(&loaded, "asana").transport(), Transport::HttpSse(_)));
+    let api = shown(&loaded, "api-server");
+    assert!(api.contains("https://api.example.com/mcp"), "{api}");
+    assert!(api.contains("Secret(text with env CALLBOARD_TEST_KEY)"), "{api}");
+    assert!(api.contains("Secret(env CALLBOARD_TEST_TEAM, or a default)"), "{api}");
+    let airtable = shown(&loaded, "airtable");
+    assert!(airtable.contains("Secret(text with env CALLBOARD_TEST_AIRTABLE)"), "{airtable}");
+    assert!(airtable.contains("Secret(env CALLBOARD_TEST_AIRTABLE)"), "{airtable}");
+    assert_eq!(names(&load("claude_code_user.json")), ["search"]);
+}
+
+#[test]
+fn files_of_cursor_load() {
+    let loaded = load("cursor.json");
+    assert_eq!(names(&loaded), ["local-tools", "hosted", "registered"]);
+    assert_eq!(
+        lines(&loaded.warnings)[0].split_once("cursor.json:").unwrap().1,
+        "3:5: mcpServers.local tools: it is called \"local-tools\" here, for tool ids begin with it",
+    );
+    let local = shown(&loaded, "local-tools");
+    assert!(!local.contains("${") && local.contains("/bin/tools-mcp"), "{local}");
+    assert!(local.contains("\"FROM_FILE\", Secret(literal)"), "{local}");
+    assert!(local.contains("Secret(env CALLBOARD_TEST_KEY)"), "{local}");
+    assert!(shown(&loaded, "registered").contains("Secret(env CALLBOARD_TEST_SECRET)"));
+}
+
+#[test]
+fn files_of_vs_code_load_and_name_what_has_to_be_asked() {
+    let loaded = load("vscode.json");
+    assert_eq!(names(&loaded), ["perplexity", "fetch"]);
+    let [key, level] = loaded.inputs.as_slice() else { panic!("{:?}", loaded.inputs) };
+    assert_eq!((key.id.as_str(), key.password), ("perplexity-key", true));
+    assert_eq!(level.options, ["low", "high"]);
+    assert_eq!(level.default.as_deref(), Some("low"));
+    let shown = shown(&loaded, "perplexity");
+    assert!(shown.contains(&format!("Secret(provider {})", key.secret_name)), "{shown}");
+}
+
+#[test]
+fn files_of_opencode_and_others_load() {
+    let loaded = load("opencode.json");
+    assert_eq!(names(&loaded), ["everything", "context7"]);
+    assert_eq!(loaded.disabled, ["jira"]);
+    let everything = shown(&loaded, "everything");
+    assert!(everything.contains("Secret(env CALLBOARD_TEST_LEVEL)"), "{everything}");
+    assert!(everything.contains("/.secret)"), "{everything}");
+
+    let loaded = load("windsurf.json");
+    assert_eq!(names(&loaded), ["figma"]);
+    assert!(lines(&loaded.warnings)[0].contains("figma.disabledTools: it has no effect"));
+
+    let loaded = load("cline.json");
+    assert_eq!((names(&loaded), loaded.disabled.len()), (vec!["notes"], 1));
+    assert!(lines(&loaded.warnings)[0].contains("notes.timeout: clients differ"));
+    assert_eq!(names(&load("zed.json")), ["docs"]);
+}
+
+#[test]
+fn all_of_our_own_keys_are_read() {
+    let loaded = parse(
+        r#"{ "mcpServers": { "a": { "command": "x", "callboard": {
+            "prefix": "gh", "required": true, "init_timeout": "5s", "request_timeout": "1m 30s",
+            "total_timeout": 300, "restart": { "policy": "always", "max_restarts": 3, "window": "10s",
+            "reset_after": "20s", "initial_delay": "1s", "max_delay": "2s", "jitter": false },
+            "limits": { "max_calls": 7, "max_concurrent": 2, "max_frame": 1024, "max_tools": 9,
+            "max_pages": 8, "max_call_bytes": 77, "max_cached": 1, "max_cached_bytes": 2 },
+            "trust_annotations": true, "tags": ["x"], "circuit_breaker": { "threshold": 2 },
+            "rate_limit": { "calls": 30, "per": "60s", "burst": 3 }, "roots": ["file:///tmp"],
+            "stop_when_idle": "5m", "when_down": "wait", "retry": { "max_attempts": 3 },
+            "cache": { "keep_for": "60s" }, "meta": { "k": [1, "two", null] },
+            "tools": { "get_*": { "request_timeout": "5s", "cache": { "policy": "off" } } },
+            "eof_grace": "1s", "term_grace": "3s" } } } }"#,
+    );
+    assert!(loaded.faults.is_empty() && loaded.warnings.is_empty(), "{loaded:#?}");
+    let shown = shown(&loaded, "a");
+    for part in [
+        "prefix: Some(\"gh\")",
+        "required: true",
+        "init_timeout: 5s",
+        "idle_timeout: Some(90s)",
+        "total_timeout: Some(300s)",
+        "mode: Always, max_restarts: 3, window: 10s, reset_after: 20s, \
+         backoff: Backoff { initial: 1s, max: 2s, jitter: false }",
+        "max_calls: 7, max_concurrent: Some(2), max_cached: (1, 2), max_call_bytes: 77",
+        "CircuitBreaker { threshold: 2, recovery: 60s }",
+        "RateLimit { calls: 30, per: 60s, burst: 3 }",
+        "stop_when_idle: Some(300s)",
+        "when_down: Some(Wait)",
+        "RetryPolicy { max_attempts: 3",
+        "(\"get_*\", CallOptions { idle_timeout: Some(5s)",
+        "eof_grace: 1s, term_grace: 3s",
+    ] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+}
+
+#[test]
+fn one_bad_entry_does_not_lose_its_siblings() {
+    let loaded = parse(
+        r#"{
+  "mcpServers": {
+    "good": { "command": "x" },
+    "both": { "command": "x", "url": "https://example.com" },
+    "neither": {},
+    "typo": { "command": "x", "callboard": { "requst_timeout": "5s" } },
+    "type": { "type": "stido", "command": "x" },
+    "time": { "command": "x", "callboard": { "init_timeout": "soon" } },
+    "wrong": { "command": 5.5, "args": "x" },
+    "stray": { "command": "x", "callboard": { "auth": { "type": "bearer", "env": "A" } } },
+    "plain": { "url": "http://example.com/mcp" },
+    "unset": { "url": "${CALLBOARD_TEST_SURELY_UNSET}" },
+    "foreign": { "command": "x", "env": { "A": "${command:x}" } },
+    "scalar": 7,
+    "also good": { "url": "https://example.com/mcp" }
+  }
+}"#,
+    );
+    assert_eq!(names(&loaded), ["good", "also-good"]);
+    assert_eq!(
+        lines(&loaded.faults),
+        [
+            "x.json:4:5: mcpServers.both: it has a command and a url; \
+             leave one of the two out, or say which counts by its type",
+            "x.json:5:5: mcpServers.neither: it has neither a command nor a url; \
+             name the program to start, or the URL to talk to",
+            "x.json:6:46: mcpServers.typo.callboard.requst_timeout: nothing is called so here; \
+             did you mean \"request_timeout\"?",
+            "x.json:7:23: mcpServers.type.type: one of stdio, streamable_http, http_sse, http is \
+             wanted here; did you mean \"stdio\"?",
+            "x.json:8:62: mcpServers.time.callboard.init_timeout: a time such as \"30s\" or \
+             \"1m 30s\" is wanted here, not a text",
+            "x.json:9:40: mcpServers.wrong.args: a list of texts is wanted here, not a text",
+            "x.json:10:47: mcpServers.stray.callboard.auth: a server that is a process has no such \
+             key; give it its credentials by env",
+            "x.json:11:5: mcpServers.plain: server \"plain\": its url cannot be used: it is plain \
+             http to another machine: use https, or allow_plain_http",
+            "x.json:12:23: mcpServers.unset.url: the variable CALLBOARD_TEST_SURELY_UNSET is not \
+             set; set it, or write ${CALLBOARD_TEST_SURELY_UNSET:-…} with what stands for it",
+            "x.json:13:48: mcpServers.foreign.env.A: nothing is known of ${command:x}; \
+             ${VAR}, ${VAR:-otherwise}, ${env:VAR} and ${input:id} are known",
+            "x.json:14:15: mcpServers.scalar: an object is wanted here, not a number",
+        ]
+    );
+}
+
+#[test]
+fn what_has_no_effect_is_said() {
+    let loaded = parse(
+        r#"{ "mcpServers": { "a": { "comand": "y", "command": "x", "command": "z", "prefix": "p",
+            "env": { "GH_TOKEN": "ghp_0123456789abcdef" } } }, "mcpServer": {} }"#,
+    );
+    let warnings = lines(&loaded.warnings);
+    for part in [
+        "a.comand: nothing is called so here, and it has no effect; did you mean \"command\"?",
+        "a.command: it stands here twice, and the last one counts; leave one of the two out",
+        "a.prefix: it has no effect here; put it under \"callboard\"",
+        "a.env.GH_TOKEN: a secret stands in the file, where whoever reads it has it; \
+         put it into a variable, and write ${NAME} here",
+        "mcpServer: no servers are looked for here; did you mean \"mcpServers\"?",
+    ] {
+        assert!(warnings.iter().any(|line| line.ends_with(part)), "{part} is not in {warnings:#?}");
+    }
+    assert!(!warnings.iter().any(|line| line.contains("ghp_")));
+    assert!(shown(&loaded, "a").contains("(\"GH_TOKEN\", Secret(literal))"));
+}
+
+#[test]
+fn what_is_no_file_of_servers_is_refused_with_its_place() {
+    let refused = |text: &str| config::parse_json(text, "x.json").unwrap_err().to_string();
+    assert_eq!(refused("{\n  \"a\": }"), "x.json:2:8: unexpected close brace");
+    assert_eq!(refused(""), "x.json:1:1: it is empty");
+    assert!(refused(&"[".repeat(100_000)).contains("nested deeper"));
+    assert_eq!(
+        lines(&parse("{ \"mcp_servers\": {} }").faults),
+        ["x.json:1:3: mcp_servers: no servers are looked for here; did you mean \"mcpServers\"?"],
+    );
+    assert_eq!(lines(&parse("[]").faults), ["x.json:1:1: an object is wanted here, not a list"]);
+    assert!(matches!(config::load("/nowhere.json"), Err(LoadError::Unreadable { .. })));
+    assert!(config::load("/tmp").unwrap_err().to_string().contains("it is no file"));
+}

@@ -1,0 +1,108 @@
+//! Servers of files, as they run.
+
+use std::time::Duration;
+
+use callboard::config::{self, FeedError, LoadError};
+use serde_json::{Value, json};
+
+use super::{
+    parse,
+    world::{self, World, await_status},
+};
+
+/// An entry for a server whose processes a world looks after.
+fn entry(world: &World, args: &[&str], env: &Value) -> Value {
+    let script = world::root().join("tests/servers/hostile.py");
+    let mut all = vec![script.to_str().unwrap()];
+    all.extend(args);
+    let mut env = env.clone();
+    for (name, value) in world.marked() {
+        env[name] = value.into();
+    }
+    json!({ "command": "python3", "args": all, "env": env })
+}
+
+const LONG: Duration = Duration::from_secs(30);
+
+#[test]
+fn references_are_resolved_when_the_server_starts() {
+    world::run(async |world| {
+        let args = ["--mode", "normal", "--size", "${CALLBOARD_TEST_UNSET:-7}"];
+        let env = json!({ "HOMES": "at ${HOME} and ${env:HOME}", "SET": "${CALLBOARD_UNSET:-}" });
+        let file = json!({ "mcpServers": { "a": entry(&world, &args, &env) } });
+        let loaded = parse(&file.to_string());
+        assert!(loaded.faults.is_empty() && loaded.warnings.is_empty(), "{loaded:?}");
+        let session = world.open(loaded.specs).await;
+        let status = await_status(&session.server("a").unwrap(), LONG, |s| s.is_ready()).await;
+        let of_process = |file: &str| {
+            let bytes = std::fs::read(format!("/proc/{}/{file}", status.pid.unwrap())).unwrap();
+            String::from_utf8(bytes).unwrap()
+        };
+        assert!(of_process("cmdline").ends_with(&format!("--size{0}7{0}", '\0')));
+        let home = std::env::var("HOME").unwrap();
+        let environment = of_process("environ");
+        assert!(environment.contains(&format!("HOMES=at {home} and {home}\0")), "{environment}");
+        assert!(environment.contains("\0SET=\0"));
+        // What came from the environment is a secret; what stands in the file is none.
+        let redacted = session.redactor().redact(&format!("at {home} and 7")).into_owned();
+        assert_eq!(redacted, "at [redacted] and 7");
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_file_is_followed_and_a_broken_one_costs_nothing() {
+    world::run(async |world| {
+        let path = world.folder().join("servers.json");
+        let plain = entry(&world, &["--mode", "normal"], &json!({}));
+        // As editors do it: another file takes the place.
+        let save = |servers: &Value| {
+            let draft = world.folder().join("draft");
+            std::fs::write(&draft, json!({ "mcpServers": servers }).to_string()).unwrap();
+            std::fs::rename(&draft, &path).unwrap();
+        };
+        save(&json!({ "a": plain, "b": plain }));
+        let mut watch = config::watch(&path).every(Duration::from_millis(20));
+        let session = world.open(watch.next().await.unwrap().specs).await;
+        let pid = |name: &str| session.server(name).map(|server| server.status().pid);
+        let first = pid("a").unwrap().unwrap();
+
+        // Broken as a whole, then put right in place; nothing is touched.
+        std::fs::write(&path, "{ \"mcpServers\": ").unwrap();
+        let broken = in_time(watch.feed(&session)).await.unwrap_err();
+        assert!(
+            matches!(&broken, FeedError::Load(LoadError::Syntax(f)) if f.line == 1),
+            "{broken}"
+        );
+        assert!(pid("b").unwrap().is_some());
+        let servers = json!({ "a": plain, "b": plain });
+        std::fs::write(&path, json!({ "mcpServers": servers }).to_string()).unwrap();
+        let (_, applied) = in_time(watch.feed(&session)).await.unwrap();
+        assert!(applied.is_empty(), "{applied:?}");
+
+        // One entry is wrong now: that server stays as it is.
+        save(&json!({ "a": { "comand": "x" }, "c": plain }));
+        let (loaded, applied) = in_time(watch.feed(&session)).await.unwrap();
+        assert_eq!((loaded.broken.as_slice(), loaded.faults.len()), (&["a".to_owned()][..], 1));
+        assert_eq!(
+            (applied.unchanged.as_slice(), applied.stopped.len()),
+            (&["a".to_owned()][..], 1)
+        );
+        session.settled().await;
+        assert_eq!((pid("a"), pid("b")), (Some(Some(first)), None));
+
+        // A file that is gone is told once, and has its servers go on.
+        std::fs::remove_file(&path).unwrap();
+        let gone = in_time(watch.feed(&session)).await.unwrap_err();
+        assert!(matches!(gone, FeedError::Load(LoadError::Unreadable { .. })), "{gone}");
+        save(&json!({ "c": plain }));
+        let (_, applied) = in_time(watch.feed(&session)).await.unwrap();
+        assert_eq!((applied.stopped.len(), applied.unchanged.len()), (1, 1));
+        assert_eq!(world.processes().len(), 1);
+        session.close().await;
+    });
+}
+
+async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LONG, what).await.unwrap()
+}

@@ -53,6 +53,9 @@ pub(crate) enum Command {
     /// Check servers: command, secrets, handshake, tools, and what models may stumble over
     #[command(after_help = help::DOCTOR)]
     Doctor(Doctor),
+    /// Hold a session open, and see what becomes of its servers
+    #[command(after_help = help::WATCH)]
+    Watch(Watch),
     /// Log in to a server that wants a person to
     #[command(after_help = help::LOGIN)]
     Login(Login),
@@ -175,6 +178,18 @@ pub(crate) struct Doctor {
     /// The URL of a server, or names of servers of the file
     #[arg(value_name = "URL | SERVER")]
     pub(crate) words: Vec<String>,
+    #[command(flatten)]
+    pub(crate) servers: Servers,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// The URL of a server, or the name of a server of the file
+    #[arg(value_name = "URL | SERVER")]
+    pub(crate) url: Option<String>,
+    /// How often to ask each server for its tools, which shows how fast it is; 0 for never
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    pub(crate) every: Duration,
     #[command(flatten)]
     pub(crate) servers: Servers,
 }

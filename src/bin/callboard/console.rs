@@ -1,10 +1,14 @@
 //! The one place that writes: results to stdout, all else to stderr.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::{
+    io::{self, IsTerminal as _, Write},
+    sync::Arc,
+};
 
 use callboard::Report;
 use crossterm::style::Stylize as _;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
@@ -13,6 +17,9 @@ use crate::{
     args::Cli,
     exit::{Exit, Failure},
 };
+
+/// How many notes are kept while nobody looks.
+const MOST_KEPT: usize = 200;
 
 /// Lines that are longer are hard to read.
 const WIDEST: usize = 100;
@@ -23,6 +30,8 @@ pub(crate) struct Console {
     /// On stderr, and only if that is a terminal; other lines have to go around it.
     bars: MultiProgress,
     shown: bool,
+    /// What is said while the screen is somebody else's.
+    kept: Arc<Mutex<Option<Vec<String>>>>,
     pub(crate) json: bool,
     /// Whether a person reads the results on a terminal.
     pub(crate) terminal: bool,
@@ -53,6 +62,7 @@ impl Console {
         Self {
             bars,
             shown,
+            kept: Arc::default(),
             json: cli.json,
             terminal: out,
             colour: (allowed && out, allowed && err),
@@ -167,12 +177,34 @@ impl Console {
         self.bars.set_draw_target(ProgressDrawTarget::hidden());
     }
 
+    /// Keeps what would be said, until what this returns is dropped.
+    pub(crate) fn keep_notes(&self) -> KeptNotes {
+        *self.kept.lock() = Some(Vec::new());
+        KeptNotes(Arc::clone(&self.kept))
+    }
+
     /// Keeps the terminal free for a question, until what this returns is dropped.
     pub(crate) fn undisturbed(&self) -> Undisturbed {
         // It is only untidy if it cannot be erased.
         drop(self.bars.clear());
         self.bars.set_draw_target(ProgressDrawTarget::hidden());
         Undisturbed { bars: self.bars.clone(), shown: self.shown }
+    }
+}
+
+/// What would have been said.
+pub(crate) struct KeptNotes(Arc<Mutex<Option<Vec<String>>>>);
+
+impl KeptNotes {
+    /// What has been kept since it was last asked for.
+    pub(crate) fn take(&self) -> Vec<String> {
+        self.0.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+}
+
+impl Drop for KeptNotes {
+    fn drop(&mut self) {
+        *self.0.lock() = None;
     }
 }
 
@@ -256,6 +288,12 @@ pub(crate) fn harmless(text: &str) -> String {
 /// Writes to stderr, around whatever is shown there.
 impl Write for Console {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(kept) = &mut *self.kept.lock() {
+            // More than a screen holds is not looked for there.
+            kept.truncate(MOST_KEPT);
+            kept.push(String::from_utf8_lossy(bytes).trim_end().to_owned());
+            return Ok(bytes.len());
+        }
         self.bars.suspend(|| io::stderr().lock().write(bytes))
     }
 

@@ -30,6 +30,7 @@ mod table;
 mod terminal;
 mod tools;
 mod values;
+mod watch;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -107,6 +108,7 @@ async fn command(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Prompts(args) => prompts::list(context, args).await,
         Command::Prompt(args) => prompts::get(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
+        Command::Watch(args) => watch::run(context, args).await,
         Command::Login(args) => login::run(context, args).await,
         Command::Bench(args) => bench::run(context, args).await,
         Command::Completions { shell } => completions(context, shell),

@@ -75,6 +75,17 @@ Examples:
   callboard doctor --config servers.hcl github linear
   callboard doctor -- npx -y @modelcontextprotocol/server-everything";
 
+pub(super) const WATCH: &str = "\
+On a terminal: a screen with each server's status, epoch (which start of it), process, restarts, calls
+in flight and latency, its last error, and what servers log and write on stderr. ↑ and ↓ select a
+server, r restarts it, q closes the session and ends. Elsewhere: a line for everything that happens,
+until Ctrl-C. With --json: what it looks like once all servers have started or failed, and no more.
+
+Examples:
+  callboard watch --config .mcp.json
+  callboard watch --config .mcp.json github --every 1s
+  callboard watch --config .mcp.json | grep ' status '";
+
 pub(super) const LOGIN: &str = "\
 The URL to log in at is printed; nothing is opened. Tokens are kept for the next command in the folder
 that the file names, or else in ~/.local/share/callboard/tokens, readable by nobody else.

@@ -1,0 +1,181 @@
+//! The command `callboard` with a person in front of it, and what it shows of a session that lives.
+
+#[path = "support/shell.rs"]
+mod shell;
+#[path = "support/world.rs"]
+mod world;
+
+use std::{process::Stdio, time::Duration};
+
+use rustix::process::Signal;
+use serde_json::json;
+use shell::{command, ended, everything, hostile, on, run};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    time::timeout,
+};
+use world::World;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// Writes a file with the server `a`, hostile in this mode.
+fn file(world: &World, mode: &str) {
+    let [(name, value)] = world.marked();
+    let words = hostile(&[mode]);
+    let server = json!({ "command": words[0], "args": words[1..], "env": { name: value } });
+    let text = json!({ "mcpServers": { "a": server } }).to_string();
+    std::fs::write(world.folder().join("servers.json"), text).unwrap();
+}
+
+/// The next line with this in it.
+async fn line_with(lines: &mut Lines<BufReader<ChildStdout>>, part: &str) -> String {
+    let found = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains(part) {
+                return line;
+            }
+        }
+        panic!("it ended before it said {part:?}")
+    };
+    timeout(LONG, found).await.unwrap_or_else(|_| panic!("it does not say {part:?}"))
+}
+
+/// The process id in a line of a status.
+fn pid_in(line: &str) -> u32 {
+    let pid = line.split(", pid ").nth(1).unwrap_or_else(|| panic!("no pid in {line:?}"));
+    pid.trim().parse().unwrap()
+}
+
+#[test]
+fn what_becomes_of_servers_is_told_line_by_line() {
+    world::run(async |world| {
+        file(&world, "normal");
+        let mut child = command(&world, &["watch", "-f", "servers.json"]).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = line_with(&mut lines, "→ ready, epoch 1").await;
+        world::signal(pid_in(&ready), Signal::KILL);
+        let lost = line_with(&mut lines, "ready → backing_off").await;
+        assert!(lost.contains("signal 9 (SIGKILL)"), "{lost}");
+        line_with(&mut lines, "→ ready, epoch 2").await;
+        shell::signal(&child, Signal::INT);
+        drop(lines);
+        assert_eq!(ended(child).await.code, Some(130));
+        assert!(world.processes().is_empty());
+
+        let snapshot = run(&world, &["watch", "-f", "servers.json", "--json"]).await.json();
+        let server = &snapshot["sessions"][0]["servers"][0];
+        assert_eq!((&server["name"], &server["phase"]), (&json!("a"), &json!("ready")));
+    });
+}
+
+/// The command on a terminal of 80 columns and 24 rows.
+struct Terminal {
+    child: Child,
+    keys: ChildStdin,
+    screen: ChildStdout,
+    shown: String,
+}
+
+impl Terminal {
+    fn open(world: &World, args: &[String]) -> Self {
+        let inner = command(world, args);
+        let mut outer = Command::new("python3");
+        outer.arg(world::root().join("tests/servers/terminal.py")).args(["80", "24"]);
+        outer.arg(inner.as_std().get_program()).args(inner.as_std().get_args());
+        outer.envs(inner.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))));
+        outer.current_dir(world.folder()).env("TERM", "xterm");
+        outer.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = outer.spawn().unwrap();
+        let (keys, screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        Self { child, keys, screen, shown: String::new() }
+    }
+
+    /// Waits until it shows this, after what was waited for before.
+    async fn sees(&mut self, part: &str) {
+        let read = async {
+            loop {
+                if let Some(at) = self.shown.find(part) {
+                    self.shown.drain(..at + part.len());
+                    return;
+                }
+                let mut bytes = vec![0; 65_536];
+                let read = self.screen.read(&mut bytes).await.unwrap();
+                assert!(read > 0, "it ended before it showed {part:?}: {}", self.shown);
+                self.shown.push_str(&String::from_utf8_lossy(&bytes[..read]));
+            }
+        };
+        let seen = timeout(LONG, read).await;
+        assert!(seen.is_ok(), "it does not show {part:?}");
+    }
+
+    async fn types(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).await.unwrap();
+    }
+
+    /// What it ended with.
+    async fn code(mut self) -> Option<i32> {
+        let rest = async {
+            let mut bytes = Vec::new();
+            self.screen.read_to_end(&mut bytes).await.unwrap();
+            self.child.wait().await.unwrap().code()
+        };
+        timeout(LONG, rest).await.expect("it ends")
+    }
+}
+
+fn words(args: &[&str]) -> Vec<String> {
+    args.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[test]
+fn the_live_view_restarts_a_server_and_closes() {
+    world::run(async |world| {
+        file(&world, "normal");
+        let watch = words(&["watch", "-f", "servers.json"]);
+        let mut terminal = Terminal::open(&world, &watch);
+        terminal.sees("r restart").await;
+        terminal.sees("→ ready, epoch 1").await;
+        terminal.types("r").await;
+        terminal.sees("→ ready, epoch 2").await;
+        terminal.types("q").await;
+        assert_eq!(terminal.code().await, Some(0));
+        assert!(world.processes().is_empty());
+
+        let mut terminal = Terminal::open(&world, &watch);
+        terminal.sees("→ ready, epoch 1").await;
+        terminal.types("\u{3}").await;
+        assert_eq!(terminal.code().await, Some(130));
+    });
+}
+
+#[test]
+fn forms_are_filled_in_at_the_terminal_and_nowhere_else() {
+    world::run(async |world| {
+        let args = on(&["call", "trigger-elicitation-request"], &everything());
+        let mut terminal = Terminal::open(&world, &args);
+        terminal.sees("Enter to fill it in, n to decline").await;
+        terminal.types("n\n").await;
+        terminal.sees("declined").await;
+        assert_eq!(terminal.code().await, Some(0));
+
+        let nobody = run(&world, &args).await;
+        assert!(nobody.code == Some(0) && nobody.err.contains("this is no terminal"), "{nobody:?}");
+    });
+}
+
+#[test]
+fn control_c_at_the_terminal_ends_it() {
+    world::run(async |world| {
+        let log = world.log_path();
+        let server = hostile(&["hang-call", "--log", log.to_str().unwrap()]);
+        let args = on(&["call", "sleep", "ms=3600000"], &server);
+        let mut terminal = Terminal::open(&world, &args);
+        let heard = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("tools/call"));
+        world::eventually(LONG, "the call has arrived", heard).await;
+        terminal.types("\u{3}").await;
+        assert_eq!(terminal.code().await, Some(130));
+        assert!(std::fs::read_to_string(&log).unwrap().contains("notifications/cancelled"));
+        assert!(world.processes().is_empty());
+    });
+}

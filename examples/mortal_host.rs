@@ -42,6 +42,11 @@ async fn main() -> Result<(), Failure> {
             let _session = open(&runtime, spec("a")).await?;
             stay()
         }
+        "deaf" => {
+            let _session = open(&runtime, spec("a")).await?;
+            here()?;
+            std::future::pending().await
+        }
         "in-flight" => {
             let session = open(&runtime, spec("a")).await?;
             let mut call = Box::pin(session.call("a.hang", ()));

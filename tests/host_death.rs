@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use callboard::{HostDeath, Runtime};
+use callboard::{HostDeath, Runtime, ServerSpec};
 use rustix::process::Signal;
 use world::{World, eventually};
 
@@ -174,6 +174,21 @@ fn a_runtime_has_one_watchdog_which_ends_with_it() {
         world.runtime.shutdown().await;
         assert_eq!(world.runtime.leak_report().watchdog, None);
         assert_eq!(watchdogs(std::process::id()), [0; 0]);
+    });
+}
+
+#[test]
+fn nothing_outlives_a_host_that_is_itself_a_server_and_is_killed_as_one() {
+    world::run(async |world| {
+        let host = world.stdio(world::example("mortal_host")).arg("deaf").arg(ledgers(&world));
+        let host = host.arg("python3").arg(world::root().join("tests/servers/brood.py"));
+        let host = host.eof_grace(Duration::ZERO).term_grace(Duration::ZERO);
+        let spec = ServerSpec::new("a", host).init_timeout(LONG);
+        let session = world.runtime.session("s").server(spec).open().await.unwrap();
+        eventually(LONG, "all are there", || world.processes().len() == FAMILY + 1).await;
+        session.close().await;
+        // What it leaves to its own watchdog takes that a moment.
+        eventually(BOUND, "nothing is left", || world.processes().is_empty()).await;
     });
 }
 

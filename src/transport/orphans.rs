@@ -5,7 +5,7 @@
 //! next host that finds it in the [`ledger`].
 
 mod ledger;
-mod mark;
+pub(super) mod mark;
 mod watchdog;
 
 use std::{collections::HashSet, io, os::fd::AsFd, sync::Arc};

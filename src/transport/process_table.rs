@@ -21,6 +21,8 @@ mod linux {
 
     use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+    use crate::transport::orphans::mark::is_watchdog;
+
     /// A process held by a descriptor, so that its number cannot come to mean another.
     #[derive(Debug)]
     pub(crate) struct Held {
@@ -60,7 +62,7 @@ mod linux {
                 // Opened first and looked at then, so that it is the child that is held.
                 let held = Held::open(pid);
                 let is_stranger = |entry: &Entry| entry.parent == parent && entry.group != group;
-                if Entry::read(pid).is_some_and(|entry| is_stranger(&entry)) {
+                if Entry::read(pid).is_some_and(|entry| is_stranger(&entry)) && !is_watchdog(pid) {
                     found.extend(held);
                 }
             }

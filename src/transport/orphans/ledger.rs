@@ -243,3 +243,87 @@ fn end_group(leader: u32, start: u64) -> bool {
     started_at(leader) == Some(start)
         && pid.is_some_and(|pid| kill_process_group(pid, Signal::KILL).is_ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A folder of one test's own.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new() -> Self {
+            let name = format!("callboard-ledger-{}-{}", std::process::id(), fastrand::u64(..));
+            Self(std::env::temp_dir().join(name))
+        }
+
+        fn place(&self) -> Option<PathBuf> {
+            folder(LedgerPlace::Folder(self.0.clone()), &Span::none())
+        }
+
+        fn texts(&self) -> Vec<String> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            entries.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_not_used() {
+        let scratch = Scratch::new();
+        assert!(scratch.place().is_some(), "it is made");
+        assert_eq!(fs::metadata(&scratch.0).unwrap().mode() & 0o777, 0o700);
+        fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o770)).unwrap();
+        assert_eq!(scratch.place(), None);
+    }
+
+    #[test]
+    fn a_ledger_does_not_grow_with_what_is_gone_and_is_left_alone_while_it_is_held() {
+        let scratch = Scratch::new();
+        let ledger = Ledger::new(scratch.place().unwrap(), None, Span::none());
+        let (us, session) = (std::process::id(), Arc::from("one \"session\"\nof many"));
+        for _ in 0..3 * DEAD_LINES {
+            ledger.started(us, &session);
+            ledger.gone(us);
+        }
+        ledger.started(us, &session);
+        let [text] = &scratch.texts()[..] else { panic!("one file") };
+        assert!(text.lines().count() <= 2 * DEAD_LINES + 2, "{}", text.lines().count());
+        let started = started_at(us).unwrap();
+        assert_eq!(alive(text.lines().skip(1)), HashMap::from([(us, started)]));
+        assert!(text.ends_with("\"one \\\"session\\\"\\nof many\"\n"), "{text}");
+        // This very process stands in it, and lives on.
+        assert_eq!(sweep(&scratch.0), 0);
+        assert_eq!(scratch.texts().len(), 1);
+        ledger.gone(us);
+        drop(ledger);
+        assert_eq!(scratch.texts().len(), 0);
+    }
+
+    #[test]
+    fn what_is_of_another_boot_or_process_or_makes_no_sense_ends_nobody() {
+        let scratch = Scratch::new();
+        let place = scratch.place().unwrap();
+        let (us, boot) = (std::process::id(), boot().unwrap());
+        let start = started_at(us).unwrap();
+        for text in [
+            format!("callboard 1 another-boot 0\n+ {us} {start} \"s\"\n"),
+            format!("callboard 1 {boot} 0\n+ {us} {} \"s\"\n", start + 1),
+            format!("callboard 1 {boot} 0\n+ {us} {start} \"s\"\n- {us}\n"),
+            format!("callboard 2 {boot} 0\n+ {us} {start} \"s\"\n"),
+            format!("callboard 1 {boot} 0\n+ {us}"),
+            String::new(),
+        ] {
+            fs::write(place.join("old.ledger"), &text).unwrap();
+            assert_eq!(sweep(&place), 0, "{text}");
+            assert_eq!(scratch.texts().len(), 0, "it is of no more use");
+        }
+    }
+}

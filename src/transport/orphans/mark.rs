@@ -23,6 +23,9 @@ mod linux {
     /// The runtimes, in twelve digits: with those of a leader still less than 2^63.
     const RUNTIMES: std::ops::Range<u64> = 100_000_000_000..900_000_000_000;
 
+    /// What a watchdog bears: it is nobody's server, and has work to do when its host has gone.
+    const WATCHDOG: u64 = RUNTIMES.end * LEADER;
+
     /// How many processes are looked at before others have their turn.
     const AT_ONCE: usize = 64;
 
@@ -69,9 +72,7 @@ mod linux {
 
         /// The leader of the group that a process belongs or belonged to, if it bears this mark.
         fn leader_of(self, pid: i32) -> Option<u32> {
-            let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
-            let line = limits.lines().rev().find_map(|l| l.strip_prefix("Max realtime timeout"))?;
-            let soft: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+            let soft = limit_of(pid)?;
             (soft / LEADER == self.0).then(|| u32::try_from(soft % LEADER).ok())?
         }
 
@@ -106,6 +107,27 @@ mod linux {
         }
     }
 
+    /// Marks a watchdog as such: whoever stops its host, as a server of theirs, leaves it alone.
+    pub(crate) fn put_on_watchdog(pid: u32) {
+        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+        let maximum = getrlimit(Resource::Rttime).maximum;
+        let limit = Rlimit { current: Some(WATCHDOG), maximum };
+        // Where that may not be done, nobody bears a mark.
+        let (Ok(_) | Err(_)) = prlimit(Some(pid), Resource::Rttime, limit);
+    }
+
+    /// Whether a process is a watchdog by its mark.
+    pub(crate) fn is_watchdog(pid: i32) -> bool {
+        limit_of(pid) == Some(WATCHDOG)
+    }
+
+    /// The limit that is the mark (proc(5), `/proc/pid/limits`).
+    fn limit_of(pid: i32) -> Option<u64> {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+        let line = limits.lines().rev().find_map(|l| l.strip_prefix("Max realtime timeout"))?;
+        line.split_ascii_whitespace().next()?.parse().ok()
+    }
+
     /// The processes that this one may signal.
     fn candidates() -> Vec<i32> {
         let user = geteuid();
@@ -119,7 +141,7 @@ mod linux {
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Mark, Marked};
+pub(crate) use linux::{Mark, Marked, is_watchdog, put_on_watchdog};
 
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
@@ -158,7 +180,9 @@ mod elsewhere {
             match self {}
         }
     }
+
+    pub(crate) fn put_on_watchdog(_: u32) {}
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) use elsewhere::{Mark, Marked};
+pub(crate) use elsewhere::{Mark, Marked, put_on_watchdog};

@@ -10,7 +10,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{process::Child, time::Instant};
 
-use super::Mark;
+use super::mark::{Mark, put_on_watchdog};
 use crate::transport::environment;
 
 /// What the watchdog does. A shell is everywhere where there are processes, so nothing has to be
@@ -173,7 +173,11 @@ impl Running {
             .stderr(Stdio::null())
             // Signals of the terminal, and those to the host's group, do not reach it.
             .process_group(0);
-        Ok(Self { child: command.spawn()?, pipe: ours })
+        let child = command.spawn()?;
+        if let Some(pid) = child.id() {
+            put_on_watchdog(pid);
+        }
+        Ok(Self { child, pipe: ours })
     }
 
     /// Lines are shorter than what a pipe takes in one piece (`PIPE_BUF`; pipe(7)): all or nothing.

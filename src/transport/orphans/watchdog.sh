@@ -3,28 +3,26 @@
 # $1: how the limit begins that marks the host's processes, if they are marked.
 trap '' HUP INT QUIT ALRM TERM USR1 USR2 PIPE TSTP TTIN TTOU
 exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
-groups=' ' announced=' ' rest=
 
-# without LIST ITEM: the list without the item, as $rest.
-without() {
-    case $1 in
-    *" $2 "*) rest="${1%%" $2 "*} ${1#*" $2 "}" ;;
-    *) rest=$1 ;;
-    esac
-}
-
+# A variable for each, for a list would be copied with every line.
 while read -r what one two; do
     case $what in
-    announced) announced="$announced$one " ;;
-    withdrawn) without "$announced" "$one" && announced=$rest ;;
+    announced) eval "announced_$one=." ;;
+    withdrawn) unset "announced_$one" ;;
     started)
-        groups="$groups$one "
-        without "$announced" "$two" && announced=$rest
+        eval "group_$one=."
+        unset "announced_${two:-none}"
         ;;
-    gone) without "$groups" "$one" && groups=$rest ;;
+    gone) unset "group_$one" ;;
     farewell) exit 0 ;;
     esac
 done
+
+# of KIND: the numbers of that kind.
+of() {
+    set | sed -n "s/^$1_\([0-9][0-9]*\)=.*/\1/p" | tr '\n' ' '
+}
+groups=" $(of group)" announced=" $(of announced)"
 
 # Those of whom the host did not live to tell: one end of a pipe that was announced is theirs.
 unregistered() {

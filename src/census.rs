@@ -60,6 +60,12 @@ impl Census {
         self.sessions.lock().insert(number, tasks);
     }
 
+    /// How many processes there are of the session with this very id.
+    pub(crate) fn processes_of(&self, session: &Arc<str>) -> usize {
+        let processes = self.processes.lock();
+        processes.values().filter(|record| Arc::ptr_eq(&record.session, session)).count()
+    }
+
     pub(crate) fn session_closed(&self, number: u64) {
         self.sessions.lock().remove(&number);
     }

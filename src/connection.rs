@@ -198,9 +198,10 @@ impl Connection {
         options: &CallOptions,
         scope: Arc<SessionScope>,
     ) -> Self {
-        let usage = scope.book.server();
         let spec_breaker = spec.breaker.map(|_| BreakerState::Closed);
         let labels = Arc::new(Labels::of(&spec));
+        let usage = scope.book.server(&spec.name, &labels);
+        usage.meter.breaker(spec_breaker);
         let told = (&*labels, &scope.secrets.redactor);
         let span = telemetry::connection_span(&scope.span, &spec.name, told);
         let host = scope.host.as_ref();

@@ -55,6 +55,7 @@ pub mod testing;
 // What runs.
 mod budget;
 mod connection;
+mod meter;
 mod queue;
 mod roster;
 #[cfg(feature = "validate")]

@@ -27,6 +27,7 @@ use crate::{
     error::{LimitOf, OpenError},
     event::Feed,
     layer::{self, CallService},
+    meter,
     policy::CallOptions,
     roster::Roster,
     scope::Scope,
@@ -108,6 +109,7 @@ impl Runtime {
         #[cfg(feature = "http")]
         let clients = Clients::new(builder.allowed);
         let span = telemetry::runtime_span();
+        meter::describe();
         let orphans = Orphans::new(builder.host_death, span.clone());
         let census = Arc::new(Census::new(orphans));
         let supervisor = SupervisorPort::spawn(Arc::clone(&census), span.clone())
@@ -290,6 +292,7 @@ impl Drop for LastRites {
         self.scope.board.clear();
         self.scope.events.close();
         self.census.session_closed(self.number);
+        meter::leaked(self.census.processes_of(&self.scope.id));
         // What it holds is dropped after the lock.
         let held = self.sessions.lock().as_mut().and_then(|book| book.remove(&self.number));
         drop(held);

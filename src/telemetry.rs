@@ -60,9 +60,37 @@
 //! call is of DEBUG. A change of a status stands in the span of its connection, once; its `reason` is
 //! the headline of the error alone, without the server's last words. Of a server's stderr at most 20
 //! lines a second are logged.
+//!
+//! # Metrics
+//!
+//! With the feature `metrics`, to the recorder of the [`metrics`](https://docs.rs/metrics) crate, which
+//! has to be installed before sessions are opened. Names are in [`metric`], and so are the buckets of
+//! the histograms, which are in seconds.
+//!
+//! | Metric | Kind | Labels |
+//! |---|---|---|
+//! | `mcp.client.operation.duration` | histogram | `server`, `mcp.method.name`, `gen_ai.tool.name`, `network.transport`, `error.type` |
+//! | `mcp.client.session.duration` | histogram | `server`, `network.transport`, `error.type` |
+//! | `callboard.start.duration` | histogram | `server`, `outcome` |
+//! | `callboard.stop.duration` | histogram | `server` |
+//! | `callboard.calls.started` | counter | `server`, `tool` |
+//! | `callboard.calls` | counter | `server`, `tool`, `outcome`, `error.type` |
+//! | `callboard.calls.running` | gauge | `server`, `tool` |
+//! | `callboard.calls.queued` | gauge | `server` |
+//! | `callboard.bytes` | counter | `server`, `direction` |
+//! | `callboard.epochs` | counter | `server` |
+//! | `callboard.restarts` | counter | `server` |
+//! | `callboard.breakers` | gauge | `server`, `state` |
+//! | `callboard.processes.leaked` | gauge | |
+//!
+//! `server` is the name that the host gave it, the same in all sessions; sessions are no label, for
+//! there is no end of them. `tool` is its name at the server; calls of tools that nobody has come with
+//! both empty. Every call that was begun ends once: `callboard.calls.started` is
+//! `callboard.calls.running` and all of `callboard.calls` together.
 
 mod events;
 mod labels;
+pub mod metric;
 mod spans;
 
 pub(crate) use events::*;

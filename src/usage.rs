@@ -20,7 +20,12 @@ pub(crate) use ledger::{Book, Ledger};
 pub(crate) use window::Recent;
 use window::Window;
 
-use crate::{error::CallError, output::Output};
+use crate::{
+    error::CallError,
+    meter::{ServerMeter, ToolMeter},
+    output::Output,
+    telemetry::Labels,
+};
 
 /// What became of calls, counted from the beginning.
 ///
@@ -68,7 +73,8 @@ pub(crate) enum Ending {
     Finished,
     ToolError,
     Cancelled,
-    Failed,
+    /// With an error of this kind.
+    Failed(&'static str),
 }
 
 impl Ending {
@@ -77,7 +83,7 @@ impl Ending {
             Ok(output) if output.says_error() => Self::ToolError,
             Ok(_) => Self::Finished,
             Err(CallError::Cancelled { .. }) => Self::Cancelled,
-            Err(_) => Self::Failed,
+            Err(error) => Self::Failed(error.kind()),
         }
     }
 }
@@ -88,6 +94,7 @@ pub(crate) struct Usage {
     born: Instant,
     started: AtomicU64,
     ended: Mutex<Ended>,
+    meter: ToolMeter,
 }
 
 #[derive(Debug, Default)]
@@ -98,8 +105,8 @@ struct Ended {
 }
 
 impl Usage {
-    fn new(born: Instant) -> Self {
-        Self { born, started: AtomicU64::new(0), ended: Mutex::default() }
+    fn new(born: Instant, meter: ToolMeter) -> Self {
+        Self { born, started: AtomicU64::new(0), ended: Mutex::default(), meter }
     }
 
     pub(crate) fn totals(&self) -> CallTotals {
@@ -115,9 +122,15 @@ impl Usage {
         }
     }
 
+    fn begin(&self) {
+        self.started.fetch_add(1, Ordering::Relaxed);
+        self.meter.started();
+    }
+
     fn end(&self, ending: Ending, began: Instant, now: Instant) {
         let at = now.saturating_duration_since(self.born);
         let took = now.saturating_duration_since(began);
+        self.meter.ended(ending, took);
         let mut ended = self.ended.lock();
         let Ended { totals, window } = &mut *ended;
         match ending {
@@ -127,7 +140,7 @@ impl Usage {
                     (totals.finished + 1, totals.tool_errors + 1)
             }
             Ending::Cancelled => totals.cancelled += 1,
-            Ending::Failed => totals.failed += 1,
+            Ending::Failed(_) => totals.failed += 1,
         }
         // One that its caller gave up says nothing about the server.
         if ending != Ending::Cancelled {
@@ -146,14 +159,14 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn begin(usage: &Arc<Usage>, now: Instant) -> Self {
-        usage.started.fetch_add(1, Ordering::Relaxed);
+        usage.begin();
         Self { usage: Some(Arc::clone(usage)), began: now }
     }
 
     /// It turned out which tool this is a call of.
     pub(crate) fn is_of(&mut self, tool: &Arc<Usage>) {
         let Some(usage) = &mut self.usage else { return };
-        tool.started.fetch_add(1, Ordering::Relaxed);
+        tool.begin();
         usage.started.fetch_sub(1, Ordering::Relaxed);
         *usage = Arc::clone(tool);
     }
@@ -183,16 +196,18 @@ pub(crate) struct ServerUsage {
     queued: AtomicUsize,
     sent: AtomicU64,
     received: AtomicU64,
+    pub(crate) meter: ServerMeter,
 }
 
 impl ServerUsage {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(server: &Arc<str>, labels: &Labels) -> Self {
         Self {
             born: Instant::now(),
             tools: Mutex::default(),
             queued: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            meter: ServerMeter::new(server, labels),
         }
     }
 
@@ -202,7 +217,7 @@ impl ServerUsage {
         if let Some(usage) = tools.get(name) {
             return Arc::clone(usage);
         }
-        let usage = Arc::new(Usage::new(self.born));
+        let usage = Arc::new(Usage::new(self.born, self.meter.tool(name)));
         tools.insert(name.into(), Arc::clone(&usage));
         usage
     }
@@ -217,10 +232,12 @@ impl ServerUsage {
 
     pub(crate) fn count_sent(&self, bytes: usize) {
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.meter.sent(bytes);
     }
 
     pub(crate) fn count_received(&self, bytes: usize) {
         self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.meter.received(bytes);
     }
 
     /// Bytes sent and received.
@@ -236,6 +253,7 @@ impl ServerUsage {
     /// A call waits as long as this is held.
     pub(crate) fn queue(&self) -> Queued<'_> {
         self.queued.fetch_add(1, Ordering::Relaxed);
+        self.meter.queued(true);
         Queued(self)
     }
 
@@ -253,5 +271,6 @@ pub(crate) struct Queued<'a>(&'a ServerUsage);
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
         self.0.queued.fetch_sub(1, Ordering::Relaxed);
+        self.0.meter.queued(false);
     }
 }

@@ -260,7 +260,10 @@ impl ActorState {
         self.connection.status.send_if_modified(|status| {
             let epoch = state.epoch();
             let asleep = from.is_asleep();
-            status.restarts += u64::from(epoch > status.epoch && epoch > 1 && !asleep);
+            if epoch > status.epoch && epoch > 1 && !asleep {
+                status.restarts += 1;
+                self.connection.usage.meter.restarted();
+            }
             status.epoch = epoch;
             if let Some(error) = &error {
                 status.last_error = Some(error.clone());
@@ -395,6 +398,7 @@ pub(crate) fn breaker_moved(connection: &Connection) {
         status.breaker = state;
         if moved {
             telemetry::breaker_moved(&connection.span, state);
+            connection.usage.meter.breaker(state);
         }
         moved
     });

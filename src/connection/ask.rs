@@ -43,12 +43,14 @@ pub(crate) async fn ask_with(
     let meta = Meta { trace: trace.as_deref().unwrap_or_default(), ..meta };
     let mut frame = Vec::new();
     let written = wire::request(&mut frame, (id, method), meta, members);
-    let span = traced.span().clone();
+    let (span, began) = (traced.span().clone(), Instant::now());
     let outcome = match written {
         Ok(()) => send(link, (id, method), timing, frame).instrument(span).await,
         Err(error) => Err(AskError::Malformed(error.to_string())),
     };
-    tell(traced, &outcome);
+    let error = error_type(&outcome);
+    link.usage.meter.answered(method, error.as_deref(), began.elapsed());
+    tell(traced, &outcome, error);
     outcome
 }
 
@@ -71,12 +73,25 @@ async fn send(
     }
 }
 
-fn tell(traced: Traced, outcome: &Result<RawResult, AskError>) {
-    match outcome {
-        Ok(_) => traced.request_ended(None),
-        Err(AskError::Refused(error)) => traced.lost(&error.code.to_string(), Some(error.code)),
-        Err(AskError::Malformed(_)) => traced.lost("invalid_response", None),
-        Err(AskError::Lost(Loss::TimedOut { .. })) => traced.lost("timed_out", None),
-        Err(AskError::Lost(_)) => traced.lost("transport_down", None),
+fn tell(traced: Traced, outcome: &Result<RawResult, AskError>, error: Option<String>) {
+    let code = match outcome {
+        Err(AskError::Refused(error)) => Some(error.code),
+        Ok(_) | Err(AskError::Malformed(_) | AskError::Lost(_)) => None,
+    };
+    match error {
+        None => traced.request_ended(None),
+        Some(error) => traced.lost(&error, code),
     }
+}
+
+/// What its failure is called: the code of a refusal, or what a call would call it.
+fn error_type(outcome: &Result<RawResult, AskError>) -> Option<String> {
+    let kind = match outcome {
+        Ok(_) => return None,
+        Err(AskError::Refused(error)) => return Some(error.code.to_string()),
+        Err(AskError::Malformed(_)) => "invalid_response",
+        Err(AskError::Lost(Loss::TimedOut { .. })) => "timed_out",
+        Err(AskError::Lost(_)) => "transport_down",
+    };
+    Some(kind.to_owned())
 }

@@ -142,6 +142,8 @@ impl Epoch {
         let mut stage = Stage::Handshake;
         let limit = self.connection.spec.init_timeout;
         let deadline = deadline_after(limit);
+        let (began, meter) = (Instant::now(), &self.connection.usage.meter);
+        meter.link_begins();
         // What opening takes is given back before the link lives.
         let opening = Box::pin(self.open(&mut running, &mut stage, deadline));
         let outcome = tokio::select! {
@@ -152,9 +154,16 @@ impl Epoch {
         let epoch = self.number;
         match outcome {
             None => {}
-            Some(Ok(Ok(opened))) => self.live(opened).await,
-            Some(Ok(Err(error))) => (self.report)(Report::StartFailed { epoch, error }),
+            Some(Ok(Ok(opened))) => {
+                meter.link_started(true, began.elapsed());
+                self.live(opened).await;
+            }
+            Some(Ok(Err(error))) => {
+                meter.link_started(false, began.elapsed());
+                (self.report)(Report::StartFailed { epoch, error });
+            }
             Some(Err(_elapsed)) => {
+                meter.link_started(false, began.elapsed());
                 let last_words =
                     running.as_ref().map(|running: &Running| running.carrier.last_words());
                 let stderr_tail = last_words.unwrap_or_default();
@@ -173,13 +182,18 @@ impl Epoch {
     /// Reports the open link, and waits until it is down or is to end.
     async fn live(&self, opened: Opened) {
         let (epoch, link) = (self.number, Arc::clone(&opened.link));
+        let (began, mut failed) = (Instant::now(), false);
         (self.report)(Report::Opened { epoch, opened: Box::new(opened) });
         resume::resume(&self.connection, &link);
         tokio::select! {
             biased;
-            reason = link.down() => (self.report)(Report::WentDown { epoch, reason }),
+            reason = link.down() => {
+                failed = !reason.was_asked_for() && !reason.is_unused();
+                (self.report)(Report::WentDown { epoch, reason });
+            }
             () = self.stop.cancelled() => {}
         }
+        self.connection.usage.meter.link_ended(failed, began.elapsed());
     }
 
     /// Fails what is outstanding, then ends what carries the link, and waits until it is gone.
@@ -187,7 +201,9 @@ impl Epoch {
         let closing = self.connection.is_ending();
         let cause = if closing { self.connection.closing_cause() } else { DownCause::Internal };
         running.link.go_down(DownReason::new(cause));
+        let began = Instant::now();
         running.carrier.end().await;
+        self.connection.usage.meter.link_gone(began.elapsed());
     }
 
     async fn open(

@@ -174,6 +174,7 @@ impl Question {
         let link = self.over.get().cloned().or_else(live).ok_or_else(|| not_ready(connection))?;
         self.check_offer(connection, &link)?;
         let id = link.next_id();
+        let began = Instant::now();
         let traced = telemetry::request_span(&link, (self.method, self.name.as_deref()), id);
         let trace = link.trace_members(traced.span());
         let meta = Meta {
@@ -203,7 +204,7 @@ impl Question {
             splice: None,
             subject,
             timing,
-            now: Instant::now(),
+            now: began,
             admitted,
             cancellable,
             waker,
@@ -216,6 +217,11 @@ impl Question {
         };
         let outcome = outcome.and_then(|frame| open(about, frame));
         let outcome = outcome.map_err(|error| about.redacted(error));
+        // A round of a call is a part of it, and counted there.
+        if self.method != "tools/call" {
+            let error = outcome.as_ref().err().map(CallError::kind);
+            link.usage.meter.answered(self.method, error, began.elapsed());
+        }
         traced.request_ended(outcome.as_ref().err());
         outcome.map(|result| Answered { result, link: Arc::clone(&link), direct: true })
     }

@@ -45,6 +45,11 @@ impl Labels {
 }
 
 impl Labels {
+    /// What carries its messages: `pipe` or `tcp`.
+    pub(crate) fn transport(&self) -> &'static str {
+        self.transport
+    }
+
     /// Where the server is, without secrets.
     pub(super) fn url(&self, redactor: &Redactor) -> Option<String> {
         self.url.as_ref().map(|url| redactor.redact(url).into_owned())

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use super::{CallTotals, ServerUsage, Usage};
+use crate::{meter::ServerMeter, telemetry::Labels};
 
 /// The books of one runtime.
 #[derive(Debug, Default)]
@@ -38,7 +39,7 @@ pub(crate) struct Book {
 impl Ledger {
     /// Opens the book of the session of this number.
     pub(crate) fn open(self: &Arc<Self>, number: u64) -> Book {
-        let unrouted = Arc::new(Usage::new(Instant::now()));
+        let unrouted = Arc::new(Usage::new(Instant::now(), ServerMeter::of_nobody()));
         let usage = Arc::new(SessionUsage { unrouted, servers: Mutex::default() });
         self.0.lock().open.insert(number, Arc::clone(&usage));
         Book { number, ledger: Arc::clone(self), usage }
@@ -60,8 +61,8 @@ impl Book {
     }
 
     /// Opens the page of one server.
-    pub(crate) fn server(&self) -> Arc<ServerUsage> {
-        let usage = Arc::new(ServerUsage::new());
+    pub(crate) fn server(&self, name: &Arc<str>, labels: &Labels) -> Arc<ServerUsage> {
+        let usage = Arc::new(ServerUsage::new(name, labels));
         self.usage.servers.lock().push(Arc::clone(&usage));
         usage
     }

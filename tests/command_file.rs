@@ -252,3 +252,76 @@ fn what_a_file_asks_for_comes_from_variables() {
         assert!(ran.code == Some(0) && ran.out.contains("a.echo"), "{ran:?}");
     });
 }
+
+const HCL: &str = r#"mcp_server "github" {
+  transport    = "stdio"
+  command      = "github-mcp-server"
+  args         = ["stdio"]
+  env          = { GITHUB_TOKEN = "${env.GITHUB_TOKEN}", LEVEL = "debug" }
+  prefix       = "gh"
+  init_timeout = "90s"
+}
+
+mcp_server "linear" {
+  transport = "streamable_http"
+  url       = "https://mcp.linear.app/mcp"
+  auth      = { type = "bearer", env = "LINEAR_API_KEY" }
+}
+"#;
+
+#[test]
+fn a_server_is_written_down_for_every_client() {
+    world::run(async |world| {
+        write(&world, "servers.hcl", HCL);
+        let mut all = String::new();
+        for client in ["claude", "cursor", "vscode", "opencode", "codex"] {
+            let ran = run(&world, &["snippet", "--client", client, "-f", "servers.hcl"]).await;
+            all += &format!("# {client}\n{}\n", ran.shown(&world));
+        }
+        assert_snapshot!("snippets", all);
+        let one = ["snippet", "--client", "cursor", "-f", "servers.hcl", "linear", "--json"];
+        let one = run(&world, &one).await.json();
+        let text: Value =
+            serde_json::from_str(one["snippets"][0]["text"].as_str().unwrap()).unwrap();
+        assert_eq!(text["mcpServers"]["linear"]["url"], "https://mcp.linear.app/mcp");
+        // Of a server that no file has.
+        let args = ["snippet", "--client", "claude"];
+        let mut words = shell::on(&args, &["npx", "-y", "@scope/server-x"].map(str::to_owned));
+        let ran = run(&world, &words).await;
+        assert!(ran.code == Some(0) && ran.out.contains("\"server-x\""), "{ran:?}");
+        words[2] = "nobody".to_owned();
+        assert_eq!(run(&world, &words).await.code, Some(2));
+    });
+}
+
+#[test]
+fn files_are_checked_converted_and_described() {
+    world::run(async |world| {
+        write(&world, "servers.hcl", HCL);
+        let json = run(&world, &["config", "convert", "servers.hcl"]).await;
+        assert_snapshot!("converted", json.shown(&world));
+        write(&world, "servers.json", &json.out);
+        let hcl = run(&world, &["config", "convert", "servers.json"]).await;
+        assert_eq!(hcl.code, Some(0), "{hcl:?}");
+        write(&world, "again.hcl", &hcl.out);
+        let again = run(&world, &["config", "convert", "again.hcl"]).await;
+        assert_eq!(again.out, json.out);
+
+        let fine = run(&world, &["config", "check", "servers.hcl"]).await;
+        let said = "2 can be used: github, linear; 0 errors, 0 warnings\n";
+        assert_eq!((fine.code, fine.out.as_str()), (Some(0), said), "{fine:?}");
+        write(&world, "odd.json", "{\n \"mcpServers\": {\n  \"a\": { \"comand\": \"x\" }\n }\n}");
+        let odd = run(&world, &["config", "check", "odd.json"]).await;
+        assert!(odd.code == Some(2) && odd.out.contains("odd.json:3:3: mcpServers.a"), "{odd:?}");
+        let found = run(&world, &["config", "check", "odd.json", "--json"]).await.json();
+        assert_eq!(
+            (&found["faults"][0]["line"], &found["warnings"][0]["line"]),
+            (&json!(3), &json!(3))
+        );
+
+        for form in ["json", "hcl"] {
+            let schema = run(&world, &["config", "schema", "--form", form]).await.json();
+            assert!(schema["properties"].is_object(), "{schema}");
+        }
+    });
+}

@@ -8,7 +8,7 @@ mod world;
 use std::{process::Stdio, time::Duration};
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use shell::{command, ended, everything, hostile, on, run};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines},
@@ -66,6 +66,35 @@ fn what_becomes_of_servers_is_told_line_by_line() {
         let snapshot = run(&world, &["watch", "-f", "servers.json", "--json"]).await.json();
         let server = &snapshot["sessions"][0]["servers"][0];
         assert_eq!((&server["name"], &server["phase"]), (&json!("a"), &json!("ready")));
+    });
+}
+
+#[test]
+fn a_file_that_changes_is_followed() {
+    world::run(async |world| {
+        file(&world, "normal");
+        let path = world.folder().join("servers.json");
+        let mut servers: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let mut child = command(&world, &["watch", "-f", "servers.json"]).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = line_with(&mut lines, " a: starting → ready, epoch 1").await;
+        servers["mcpServers"]["b"] = servers["mcpServers"]["a"].clone();
+        std::fs::write(&path, servers.to_string()).unwrap();
+        line_with(&mut lines, "new: b").await;
+        line_with(&mut lines, " b: starting → ready").await;
+        std::fs::write(&path, "{ this is no file").unwrap();
+        line_with(&mut lines, "note   servers.json: servers.json:1:").await;
+        servers["mcpServers"].as_object_mut().unwrap().remove("b");
+        std::fs::write(&path, servers.to_string()).unwrap();
+        line_with(&mut lines, "gone: b").await;
+        // The other has not noticed any of it.
+        rustix::process::test_kill_process(
+            rustix::process::Pid::from_raw(pid_in(&first).cast_signed()).unwrap(),
+        )
+        .unwrap();
+        shell::signal(&child, Signal::TERM);
+        drop(lines);
+        assert_eq!(ended(child).await.code, Some(143));
     });
 }
 

@@ -1,5 +1,7 @@
 //! The one place that writes: results to stdout, all else to stderr.
 
+mod busy;
+
 use std::{
     io::{self, IsTerminal as _, Write},
     sync::Arc,
@@ -7,11 +9,14 @@ use std::{
 
 use callboard::Report;
 use crossterm::style::Stylize as _;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
+
+pub(crate) use busy::Busy;
+use busy::style;
 
 use crate::{
     args::Cli,
@@ -222,44 +227,11 @@ impl Drop for Undisturbed {
     }
 }
 
-/// Something that takes its time, shown as long as this lives.
-pub(crate) struct Busy(pub(crate) ProgressBar);
-
-impl Busy {
-    /// As of the server's own words: from one bar without an end to one with it.
-    pub(crate) fn progress(&self, done: f64, of: Option<f64>, message: Option<&str>) {
-        const STEPS: f64 = 1000.0;
-        if let Some(of) = of.filter(|of| *of > 0.0) {
-            self.0.set_style(style("{msg} {wide_bar} {percent:>3} % {elapsed:.dim}"));
-            self.0.set_length(1000);
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "it is clamped to the steps"
-            )]
-            self.0.set_position((done / of * STEPS).clamp(0.0, STEPS) as u64);
-        }
-        if let Some(message) = message {
-            self.0.set_message(harmless(message).replace('\n', " "));
-        }
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
-}
-
 /// A report as wide as the terminal; in colour, if that is one.
 fn drawn(report: &Report, coloured: bool) -> String {
     let columns = crossterm::terminal::size().ok().filter(|_| coloured);
     let width = columns.map_or(80, |(columns, _)| usize::from(columns).min(WIDEST));
     report.sheet().color(coloured).width(width).to_string()
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 fn tone(text: &str, tone: Tone, coloured: bool) -> String {

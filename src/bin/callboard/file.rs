@@ -88,33 +88,44 @@ pub(crate) fn chosen(
 ) -> Result<Declared, Failure> {
     let loaded = config::load(path).map_err(|error| unusable(&error))?;
     tell(context, &loaded, names);
+    chosen_of(loaded, path, names)
+}
+
+/// The servers that are asked for, of a file that has been read.
+pub(crate) fn chosen_of(
+    loaded: Loaded,
+    path: &Path,
+    names: &[String],
+) -> Result<Declared, Failure> {
     let mut faults: Vec<_> = loaded.faults.iter().map(failure).collect();
-    let mut specs = loaded.specs;
     if names.is_empty() {
-        if specs.is_empty() && faults.is_empty() {
+        if loaded.specs.is_empty() && faults.is_empty() {
             let text = format!("{} declares no server that is not disabled", path.display());
             return Err(Failure::new(Exit::Usage, "config", text));
         }
-    } else {
-        for name in names {
-            let known = specs.iter().any(|spec| spec.name() == name);
-            let fault = loaded.faults.iter().find(|fault| concerns(fault, name));
-            if let Some(fault) = fault.filter(|_| !known) {
-                return Err(failure(fault));
-            }
-            if loaded.disabled.contains(name) {
-                let text = format!("server {name:?} is disabled in {}", path.display());
-                return Err(Failure::new(Exit::Usage, "config", text));
-            }
-            if !known {
-                return Err(unknown(&specs, name, path));
-            }
-        }
-        specs.retain(|spec| names.iter().any(|name| name == spec.name()));
-        // What is wrong with the others is nobody's business now.
-        faults.clear();
+        return Ok(Declared { specs: loaded.specs, faults, inputs: loaded.inputs });
     }
+    names.iter().try_for_each(|name| is_there(&loaded, name, path))?;
+    let mut specs = loaded.specs;
+    specs.retain(|spec| names.iter().any(|name| name == spec.name()));
+    // What is wrong with the others is nobody's business now.
+    faults.clear();
     Ok(Declared { specs, faults, inputs: loaded.inputs })
+}
+
+/// Whether a file has a server of this name that can be used.
+fn is_there(loaded: &Loaded, name: &str, path: &Path) -> Result<(), Failure> {
+    if loaded.specs.iter().any(|spec| spec.name() == name) {
+        return Ok(());
+    }
+    if let Some(fault) = loaded.faults.iter().find(|fault| concerns(fault, name)) {
+        return Err(failure(fault));
+    }
+    if loaded.disabled.iter().any(|one| one == name) {
+        let text = format!("server {name:?} is disabled in {}", path.display());
+        return Err(Failure::new(Exit::Usage, "config", text));
+    }
+    Err(unknown(&loaded.specs, name, path))
 }
 
 fn unknown(specs: &[ServerSpec], name: &str, path: &Path) -> Failure {

@@ -11,6 +11,7 @@
 mod args;
 mod bench;
 mod call;
+mod config;
 mod console;
 mod content;
 mod doctor;
@@ -111,6 +112,8 @@ async fn command(context: &Context, command: Command) -> Result<Exit, Failure> {
         Command::Watch(args) => watch::run(context, args).await,
         Command::Login(args) => login::run(context, args).await,
         Command::Bench(args) => bench::run(context, args).await,
+        Command::Snippet(args) => config::snippet(context, args),
+        Command::Config(command) => config::run(context, command),
         Command::Completions { shell } => completions(context, shell),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::Path};
 
-use callboard::{Auth, RestartPolicy, Secret, ServerSpec, Stdio, StreamableHttp, config::Input};
+use callboard::{Auth, Secret, ServerSpec, Stdio, StreamableHttp, config::Input};
 
 use crate::{Context, args::Servers, exit::Failure, file, login};
 
@@ -23,34 +23,51 @@ pub(crate) struct Declared {
     pub(crate) inputs: Vec<Input>,
 }
 
-/// The servers that a command is about. Of a file, those that may have this tool, if it is known
-/// which these are.
+/// The servers that a command is about, as they are to be opened. Of a file, those that may have this
+/// tool, if it is known which these are.
 pub(crate) fn declared(
     context: &Context,
     args: &Servers,
     url: Option<String>,
     tool: Option<&str>,
 ) -> Result<Declared, Failure> {
+    let mut declared = named(context, args, url, tool)?;
+    declared.specs = opened(args, declared.specs);
+    Ok(declared)
+}
+
+/// Declarations as they are to be opened.
+pub(crate) fn opened(args: &Servers, specs: Vec<ServerSpec>) -> Vec<ServerSpec> {
+    let opened = |spec: ServerSpec| {
+        let spec = match args.init_timeout {
+            Some(limit) => spec.init_timeout(limit),
+            None => spec,
+        };
+        // Whatever is not there is said, and costs the others nothing.
+        login::or_login(spec).optional()
+    };
+    specs.into_iter().map(opened).collect()
+}
+
+/// The servers that a command is about, as they are declared.
+pub(crate) fn named(
+    context: &Context,
+    args: &Servers,
+    url: Option<String>,
+    tool: Option<&str>,
+) -> Result<Declared, Failure> {
     let one = |spec| Declared { specs: vec![spec], faults: Vec::new(), inputs: Vec::new() };
-    let mut declared = match (url, args.command.split_first()) {
+    match (url, args.command.split_first()) {
         (Some(_), Some(_)) => {
-            return Err(Failure::usage("a URL and a command are two servers: take one of them"));
+            Err(Failure::usage("a URL and a command are two servers: take one of them"))
         }
         (Some(_), None) | (None, Some(_)) if args.config.is_some() || !args.server.is_empty() => {
-            return Err(Failure::usage("--config and --server are for the servers of a file"));
+            Err(Failure::usage("--config and --server are for the servers of a file"))
         }
-        (Some(url), None) => one(remote(args, &url)?),
-        (None, Some((command, rest))) => one(local(args, command, rest)?),
-        (None, None) => of_file(context, args, tool)?,
-    };
-    let with_limit = |spec: ServerSpec| match args.init_timeout {
-        Some(limit) => spec.init_timeout(limit),
-        None => spec,
-    };
-    // Whatever is not there is said, and costs the others nothing.
-    let specs = declared.specs.into_iter().map(|spec| login::or_login(with_limit(spec)).optional());
-    declared.specs = specs.collect();
-    Ok(declared)
+        (Some(url), None) => Ok(one(remote(args, &url)?)),
+        (None, Some((command, rest))) => Ok(one(local(args, command, rest)?)),
+        (None, None) => of_file(context, args, tool),
+    }
 }
 
 fn of_file(context: &Context, args: &Servers, tool: Option<&str>) -> Result<Declared, Failure> {
@@ -91,8 +108,7 @@ fn local(args: &Servers, command: &OsString, rest: &[OsString]) -> Result<Server
     if let Some(folder) = &args.cwd {
         stdio = stdio.cwd(folder);
     }
-    // It is here to be looked at: what is wrong with it is said, and not tried again.
-    Ok(ServerSpec::new(name_of(command, rest), stdio).restart(RestartPolicy::never()))
+    Ok(ServerSpec::new(name_of(command, rest), stdio))
 }
 
 fn remote(args: &Servers, url: &str) -> Result<ServerSpec, Failure> {
@@ -114,7 +130,7 @@ fn remote(args: &Servers, url: &str) -> Result<ServerSpec, Failure> {
     }
     let host = url.split("://").nth(1).unwrap_or_default();
     let host = host.split(['/', ':', '?', '#']).next().unwrap_or_default();
-    Ok(ServerSpec::new(name_like(host), remote).restart(RestartPolicy::never()))
+    Ok(ServerSpec::new(name_like(host), remote))
 }
 
 /// A name for the server that a command starts: `npx -y @scope/server-git@1.2` is `server-git`.

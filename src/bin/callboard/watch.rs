@@ -4,23 +4,25 @@ mod model;
 mod screen;
 
 use std::{
+    collections::HashSet,
     io,
+    path::PathBuf,
     time::{Duration, SystemTime},
 };
 
-use callboard::{Event, LogLevel, Server, Session, SessionSnapshot};
+use callboard::{Applied, Event, LogLevel, Session, SessionSnapshot, config};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use crate::{
     Context,
-    args::{self, take_url},
-    console::{Console, harmless},
+    args::{self, Servers, take_url},
+    console::Console,
     exit::{Exit, Failure},
-    open, servers,
+    file, open, servers,
 };
 use model::{Kind, Line, Model, clock};
 use screen::{Screen, Wish};
@@ -44,6 +46,7 @@ pub(crate) async fn run(context: &Context, args: args::Watch) -> Result<Exit, Fa
     let url = take_url(&mut words, 0);
     let mut chosen = args.servers;
     chosen.server.append(&mut words);
+    let path = file::path(&chosen).filter(|_| url.is_none() && chosen.command.is_empty());
     let declared = servers::declared(context, &chosen, url, None)?;
     declared.faults.iter().for_each(|fault| context.console.tell(fault));
     let session = open::begin(context, declared.specs, declared.inputs).await?;
@@ -55,6 +58,9 @@ pub(crate) async fn run(context: &Context, args: args::Watch) -> Result<Exit, Fa
         return Ok(Exit::Done);
     }
     let mut watch = Watch::new(context, session, args.every);
+    if let Some(path) = path {
+        watch.follow_file(path, chosen);
+    }
     if context.console.terminal && io::IsTerminal::is_terminal(&io::stdin()) {
         watch.on_screen().await
     } else {
@@ -67,8 +73,12 @@ struct Watch<'a> {
     context: &'a Context,
     session: Session,
     model: Model,
+    every: Option<Duration>,
+    tell: mpsc::Sender<Report>,
     reports: mpsc::Receiver<Report>,
-    _followers: JoinSet<()>,
+    followers: JoinSet<()>,
+    /// The servers that are followed, by name.
+    followed: HashSet<String>,
 }
 
 impl<'a> Watch<'a> {
@@ -76,18 +86,34 @@ impl<'a> Watch<'a> {
         let (tell, reports) = mpsc::channel(WAITING);
         let mut followers = JoinSet::new();
         followers.spawn(events(session.clone(), tell.clone()));
-        for server in session.servers() {
-            followers.spawn(logs(server.clone(), tell.clone()));
-            if !every.is_zero() {
-                followers.spawn(ask(server, every, tell.clone()));
+        let model = Model::new(SystemTime::now());
+        let (followed, every) = (HashSet::new(), Some(every).filter(|every| !every.is_zero()));
+        Self { context, session, model, every, tell, reports, followers, followed }
+    }
+
+    /// Goes on with what a file says, whenever that changes.
+    fn follow_file(&mut self, path: PathBuf, args: Servers) {
+        let (session, tell) = (self.session.clone(), self.tell.clone());
+        self.followers.spawn(follow_file(path, args, session, tell));
+    }
+
+    /// Follows the servers that have come, and forgets those that have gone.
+    fn follow(&mut self) {
+        let servers = self.session.servers();
+        let names: HashSet<_> = servers.iter().map(|server| server.name().to_owned()).collect();
+        for name in names.difference(&self.followed) {
+            self.followers.spawn(logs(self.session.clone(), name.clone(), self.tell.clone()));
+            if let Some(every) = self.every {
+                let (session, tell) = (self.session.clone(), self.tell.clone());
+                self.followers.spawn(ask(session, name.clone(), every, tell));
             }
         }
-        let model = Model::new(SystemTime::now());
-        Self { context, session, model, reports, _followers: followers }
+        self.followed = names;
     }
 
     /// The session at this moment.
     fn look(&mut self) -> Vec<Line> {
+        self.follow();
         let snapshot = self.context.runtime.snapshot();
         let now = snapshot.taken_at;
         let of_us = |one: &SessionSnapshot| one.id == self.session.id();
@@ -187,31 +213,82 @@ async fn events(session: Session, tell: mpsc::Sender<Report>) {
 }
 
 /// Tells what a server logs.
-async fn logs(server: Server, tell: mpsc::Sender<Report>) {
-    let mut logs = server.logs();
-    // One that has no log says so, and that is all.
-    drop(server.log_level(LogLevel::Info).await);
-    while let Some(message) = logs.next().await {
-        let said = message.data::<String>().unwrap_or_else(|_| message.raw().to_owned());
-        let text = harmless(&format!("{}: {said}", message.level));
-        drop(tell.send(Report::Said(server.name().to_owned(), Kind::Log, text)).await);
+async fn logs(session: Session, name: String, tell: mpsc::Sender<Report>) {
+    // Where another takes its place, the log ends.
+    while let Some(server) = session.server(&name) {
+        let mut logs = server.logs();
+        // One that has no log says so, and that is all.
+        drop(server.log_level(LogLevel::Info).await);
+        while let Some(message) = logs.next().await {
+            let said = message.data::<String>().unwrap_or_else(|_| message.raw().to_owned());
+            let text = format!("{}: {said}", message.level);
+            drop(tell.send(Report::Said(name.clone(), Kind::Log, text)).await);
+        }
+        sleep(LOOK).await;
     }
 }
 
 /// Asks a server for its tools again and again, and tells how long that takes.
-async fn ask(server: Server, every: Duration, tell: mpsc::Sender<Report>) {
+async fn ask(session: Session, name: String, every: Duration, tell: mpsc::Sender<Report>) {
     let mut turns = interval(every);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turns.tick().await;
+        let Some(server) = session.server(&name) else { return };
         // One that is asleep is left alone.
         if !server.status().is_ready() {
             continue;
         }
         let began = Instant::now();
         if server.rediscover().await.is_ok() {
-            let report = Report::Answered(server.name().to_owned(), began.elapsed());
-            drop(tell.send(report).await);
+            drop(tell.send(Report::Answered(name.clone(), began.elapsed())).await);
         }
     }
+}
+
+/// Has the session go on with what a file says, whenever that changes; what is wrong with it is told,
+/// and changes nothing.
+async fn follow_file(path: PathBuf, args: Servers, session: Session, tell: mpsc::Sender<Report>) {
+    let said = |kind, text| Report::Said(path.display().to_string(), kind, text);
+    let mut watch = config::watch(&path);
+    loop {
+        let (chosen, broken) = match watch.next().await {
+            Ok(loaded) => {
+                let broken = loaded.broken.clone();
+                (file::chosen_of(loaded, &path, &args.server), broken)
+            }
+            Err(error) => (Err(file::unusable(&error)), Vec::new()),
+        };
+        let applied = match chosen {
+            Ok(declared) => {
+                for fault in declared.faults {
+                    drop(tell.send(said(Kind::Note, fault.message)).await);
+                }
+                // What runs, and is written down wrong now, goes on as it was.
+                let kept = session.servers().into_iter().map(|server| server.spec());
+                let kept = kept.filter(|spec| broken.iter().any(|name| name == spec.name()));
+                let specs = servers::opened(&args, declared.specs).into_iter().chain(kept);
+                session.apply(specs.collect::<Vec<_>>()).await
+            }
+            Err(failure) => {
+                drop(tell.send(said(Kind::Note, failure.message)).await);
+                continue;
+            }
+        };
+        match applied {
+            Ok(applied) if applied.is_empty() => {}
+            Ok(applied) => drop(tell.send(said(Kind::Note, changes(&applied))).await),
+            Err(error) => drop(tell.send(said(Kind::Note, error.to_string())).await),
+        }
+    }
+}
+
+fn changes(applied: &Applied) -> String {
+    let Applied { started, stopped, restarted, .. } = applied;
+    let parts = [("new", started), ("gone", stopped), ("changed", restarted)];
+    let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
+    parts
+        .map(|(what, names)| format!("{what}: {}", names.join(", ")))
+        .collect::<Vec<_>>()
+        .join("; ")
 }

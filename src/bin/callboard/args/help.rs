@@ -78,7 +78,8 @@ Examples:
 pub(super) const WATCH: &str = "\
 On a terminal: a screen with each server's status, epoch (which start of it), process, restarts, calls
 in flight and latency, its last error, and what servers log and write on stderr. ↑ and ↓ select a
-server, r restarts it, q closes the session and ends. Elsewhere: a line for everything that happens,
+server, r restarts it, q closes the session and ends. A file is followed: when it changes, what is new
+in it starts, what is gone stops, and what is as before goes on. Elsewhere: a line for everything that happens,
 until Ctrl-C. With --json: what it looks like once all servers have started or failed, and no more.
 
 Examples:
@@ -100,6 +101,33 @@ Every call is made: take a tool that may be called often.
 Examples:
   callboard bench echo message=hi -n 1000 -c 16 -- mcp-server-everything
   callboard bench --json https://example.com/mcp search query=x -n 50 | jq .latency_seconds.p99";
+
+pub(super) const SNIPPET: &str = "\
+Secrets stay references to variables. What the client's file cannot say is told on stderr.
+
+Examples:
+  callboard snippet --client claude --config servers.hcl github
+  callboard snippet --client codex -- npx -y @modelcontextprotocol/server-everything
+  callboard snippet --client vscode https://example.com/mcp";
+
+pub(super) const SCHEMA: &str = "\
+Examples:
+  callboard config schema >mcp.schema.json
+  callboard config schema --form hcl";
+
+pub(super) const CHECK: &str = "\
+Each finding has file, line and column. Exit code 2 if an entry cannot be used.
+
+Examples:
+  callboard config check ~/.cursor/mcp.json
+  callboard config check --json servers.hcl | jq .faults";
+
+pub(super) const CONVERT: &str = "\
+Secrets stay references; what cannot be written in the other form is told on stderr.
+
+Examples:
+  callboard config convert .mcp.json >servers.hcl
+  callboard config convert servers.hcl --to json";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

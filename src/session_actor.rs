@@ -216,8 +216,14 @@ impl ActorState {
                     child.successor = successor;
                     drop(child.actor.cast(ConnectionMessage::Stop));
                 }
-                // It was given up before.
-                None => self.follow(myself, &leaving, successor).await?,
+                // It waits for another to be gone, or was given up before.
+                None => match self.predecessor(&leaving) {
+                    Some(child) => {
+                        child.successor = successor;
+                        bury(&leaving);
+                    }
+                    None => self.follow(myself, &leaving, successor).await?,
+                },
             }
         }
         for connection in shift.coming {
@@ -226,6 +232,12 @@ impl ActorState {
             }
         }
         Ok(())
+    }
+
+    /// The child in whose place this is to be started.
+    fn predecessor(&mut self, of: &Arc<Connection>) -> Option<&mut Child> {
+        let is_it = |next: &Arc<Connection>| Arc::ptr_eq(next, of);
+        self.children.values_mut().find(|child| child.successor.as_ref().is_some_and(is_it))
     }
 
     /// Ends what has left, and starts what takes its place.

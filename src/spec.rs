@@ -10,6 +10,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use crate::{
     error::SpecError,
     layer::{CallLayer, CallLike, CallService},
+    pattern::fits_any,
     policy::{CallOptions, CircuitBreaker, HealthCheck, Limits, RateLimit, RestartPolicy},
     transport::memory::Memory,
 };
@@ -42,6 +43,10 @@ pub struct ServerSpec {
     pub(crate) tool_options: Vec<(String, CallOptions)>,
     pub(crate) trusts_annotations: bool,
     pub(crate) tags: Vec<String>,
+    /// Patterns of the tools that are offered; all, where there are none.
+    pub(crate) only_tools: Option<Vec<String>>,
+    /// Patterns of those that are not.
+    pub(crate) without_tools: Vec<String>,
     pub(crate) opening: Opening,
     pub(crate) stop_when_idle: Option<Duration>,
     pub(crate) breaker: Option<CircuitBreaker>,
@@ -66,6 +71,8 @@ impl ServerSpec {
             tool_options: Vec::new(),
             trusts_annotations: false,
             tags: Vec::new(),
+            only_tools: None,
+            without_tools: Vec::new(),
             opening: Opening::Eager,
             stop_when_idle: None,
             breaker: None,
@@ -153,6 +160,26 @@ impl ServerSpec {
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tags.push(tag.into());
         self
+    }
+
+    /// Offers only those of its tools whose name, as the server knows it, fits one of these patterns
+    /// (`*` stands for any text). The others are not in the catalog, and cannot be called.
+    pub fn only_tools(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.only_tools = Some(patterns.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Leaves out those of its tools whose name fits one of these patterns, as
+    /// [`only_tools`](Self::only_tools) leaves out the others.
+    pub fn without_tools(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.without_tools.extend(patterns.into_iter().map(Into::into));
+        self
+    }
+
+    /// Whether a tool of this name is offered.
+    pub(crate) fn offers(&self, tool: &str) -> bool {
+        let wanted = self.only_tools.as_ref().is_none_or(|only| fits_any(only, tool));
+        wanted && !fits_any(&self.without_tools, tool)
     }
 
     /// Starts it when it is first used, and not with the session: until then it has no process and

@@ -269,3 +269,49 @@ fn calls_go_on_however_often_the_others_change() {
         session.close().await;
     });
 }
+
+/// Whoever stops waiting for a change leaves it going on, and the next change finds it so.
+#[test]
+fn a_change_over_a_change_that_nobody_waits_for_leaves_one_instance() {
+    world::run(async |world| {
+        let jealous = |tag: &str| jealous(&world, RestartPolicy::never()).tag(tag);
+        let session = world.open([jealous("first")]).await;
+        let server = session.server("a").unwrap();
+        let first = ready(&session, "a").await;
+        for tag in ["second", "third"] {
+            let (changing, spec) = (session.clone(), jealous(tag));
+            let change = tokio::spawn(async move { changing.apply([spec]).await });
+            let begun = || session.server("a").unwrap().spec() == jealous(tag);
+            eventually(LONG, "the change is made", begun).await;
+            change.abort();
+        }
+        let applied = session.apply([jealous("last")]).await.unwrap();
+        assert_eq!(applied.restarted, ["a"]);
+        let last = ready(&session, "a").await;
+        assert!(last.epoch > first.epoch);
+        assert_eq!(world.processes().len(), 1);
+        assert_eq!(session.tool("a.echo").unwrap().tags(), ["last"]);
+        assert!(server.status().is_ready());
+        session.close().await;
+    });
+}
+
+#[test]
+fn tools_can_be_left_out_and_cannot_be_called_then() {
+    world::run(async |world| {
+        let spec = quick(&world, "a").only_tools(["ec*", "add"]).without_tools(["a*"]);
+        let session = world.open([spec.clone()]).await;
+        let ids = |session: &Session| -> Vec<String> {
+            session.tools().iter().map(|tool| tool.id().to_owned()).collect()
+        };
+        assert_eq!(ids(&session), ["a.echo"]);
+        assert_eq!(session.call("a.add", ()).await.unwrap_err().kind(), "unknown_tool");
+        session.server("a").unwrap().rediscover().await.unwrap();
+        assert_eq!(ids(&session), ["a.echo"]);
+        let saved = session.toolset().saved();
+        session.close().await;
+        let without = spec.without_tools(["echo"]).lazy();
+        let session = world.runtime.session("later").server(without).saved_tools(saved);
+        assert!(session.open().await.unwrap().tools().is_empty());
+    });
+}

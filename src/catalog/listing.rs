@@ -18,6 +18,11 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
+    /// Leaves out the tools whose names, as the server knows them, are not to be kept.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.tools.retain(|tool| keep(tool.name()));
+    }
+
     /// Learns for how long one page of it holds: the whole holds no longer than any part.
     pub(crate) fn lasts(&mut self, page: Option<Duration>) {
         let least = |before: Option<Duration>| before.zip(page).map(|(a, b)| a.min(b));

@@ -272,6 +272,11 @@ impl Tool {
 }
 
 impl Description {
+    /// As the server knows it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Checks what must be right for the tool to be called at all; the rest is the host's to judge.
     pub(super) fn read(
         prefix: &str,

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     entry::{Entry, kinds},
+    options::SERVER,
     reached::{REMOTE, STDIO},
     reader::Reader,
     table::{Field, Table, Take},
@@ -68,17 +69,21 @@ const THEIRS: [&str; 27] = [
     "version",
 ];
 
-/// Keys that would take something away, of which nothing is taken here.
-const MISSED: [(&str, &str); 9] = [
-    ("disabledTools", "choose tools by ToolSet::select"),
-    ("enabledTools", "choose tools by ToolSet::select"),
-    ("disabled_tools", "choose tools by ToolSet::select"),
-    ("enabled_tools", "choose tools by ToolSet::select"),
-    ("excludeTools", "choose tools by ToolSet::select"),
-    ("includeTools", "choose tools by ToolSet::select"),
+/// Keys that do something for which there is another way here.
+const MISSED: [(&str, &str); 2] = [
     ("headersHelper", "name the program under callboard: auth of the type bearer, with exec"),
     ("sandboxEnabled", "start it in a sandbox by its command"),
-    ("tools", "choose tools by ToolSet::select"),
+];
+
+/// What clients call the tools that are offered, and those that are not.
+const TOOLS: [(&str, &str); 7] = [
+    ("enabledTools", "only_tools"),
+    ("enabled_tools", "only_tools"),
+    ("includeTools", "only_tools"),
+    ("tools", "only_tools"),
+    ("disabledTools", "without_tools"),
+    ("disabled_tools", "without_tools"),
+    ("excludeTools", "without_tools"),
 ];
 
 static CLIENT: Table<Entry> = Table(&[
@@ -133,7 +138,10 @@ static CLIENT: Table<Entry> = Table(&[
 pub(super) fn read(entry: &mut Entry, members: &[Member], reader: &mut Reader<'_>) {
     for member in members {
         let key = (ours(&member.name), &member.node);
-        let known = CLIENT.take(entry, key, reader)
+        let tools = TOOLS.iter().find(|(theirs, _)| *theirs == member.name);
+        let known = tools
+            .is_some_and(|(_, ours)| SERVER.take(&mut entry.spec, (ours, &member.node), reader))
+            || CLIENT.take(entry, key, reader)
             || (SHARED.contains(&key.0)
                 && (STDIO.take(&mut entry.stdio, key, reader)
                     || REMOTE.take(&mut entry.remote, key, reader)));
@@ -146,10 +154,8 @@ pub(super) fn read(entry: &mut Entry, members: &[Member], reader: &mut Reader<'_
 /// A key that has no effect here.
 fn unmeant(member: &Member, reader: &mut Reader<'_>) {
     let name = member.name.as_str();
-    let all =
-        matches!(&member.node.value, Value::List(of) if of.len() == 1 && of[0].text() == Some("*"));
     let missed = MISSED.iter().find(|(missed, _)| *missed == name);
-    if THEIRS.contains(&name) || (all && missed.is_some()) {
+    if THEIRS.contains(&name) {
         reader.note(member.at, "it is for clients, and has no effect here");
     } else if let Some((_, instead)) = missed {
         reader.warn(member.at, "it has no effect here", Some((*instead).to_owned()));
@@ -157,7 +163,8 @@ fn unmeant(member: &Member, reader: &mut Reader<'_>) {
         let hint = format!("put it under {OWN:?}");
         reader.warn(member.at, "it has no effect here", Some(hint));
     } else {
-        let known = CLIENT.names().chain(SHARED).chain(ALIASES.map(|(theirs, _)| theirs));
+        let theirs = ALIASES.into_iter().chain(TOOLS).map(|(theirs, _)| theirs);
+        let known = CLIENT.names().chain(SHARED).chain(theirs);
         reader.unknown(member, known);
     }
 }
@@ -182,7 +189,7 @@ fn read_own(entry: &mut Entry, node: &Node, reader: &mut Reader<'_>) {
 
 /// The schema of our own keys.
 pub(super) fn own_schema() -> Json {
-    let mut properties = super::options::SERVER.properties();
+    let mut properties = SERVER.properties();
     properties.extend(super::options::CALLS.properties());
     properties.extend(STDIO.properties());
     properties.extend(REMOTE.properties());
@@ -195,6 +202,8 @@ pub(super) fn schema() -> Json {
     let mut properties = CLIENT.properties();
     properties.extend(STDIO.properties().into_iter().filter(|(name, _)| shared(name)));
     properties.extend(REMOTE.properties().into_iter().filter(|(name, _)| shared(name)));
+    let tools = json!({ "type": "array", "items": { "type": "string" } });
+    properties.extend(TOOLS.map(|(theirs, _)| (theirs.to_owned(), tools.clone())));
     for (theirs, ours) in ALIASES {
         if let Some(schema) = properties.get(ours).cloned() {
             properties.insert(theirs.to_owned(), schema);

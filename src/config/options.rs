@@ -94,6 +94,18 @@ pub(super) static SERVER: Table<ServerSpec> = Table(&[
         get: |spec| spec.tags.clone().into(),
     },
     Field {
+        name: "only_tools",
+        about: "Offers only the tools whose name fits one of these patterns.",
+        take: Take::Texts(|spec, patterns| spec.only_tools = Some(patterns)),
+        get: |spec| spec.only_tools.clone().into(),
+    },
+    Field {
+        name: "without_tools",
+        about: "Leaves out the tools whose name fits one of these patterns.",
+        take: Take::Texts(|spec, patterns| spec.without_tools = patterns),
+        get: |spec| spec.without_tools.clone().into(),
+    },
+    Field {
         name: "circuit_breaker",
         about: "Leaves the server alone for a while when calls to it fail again and again.",
         take: Take::Other(

@@ -152,6 +152,7 @@ fn describe(error: AskError) -> String {
 pub(crate) fn post(connection: &Arc<Connection>, mut listing: Listing) {
     let Connection { scope, span, .. } = &**connection;
     let redactor = &scope.secrets.redactor;
+    listing.retain(|tool| connection.spec.offers(tool));
     for fault in &mut listing.faults {
         fault.redact(redactor);
         telemetry::catalog_fault(span, fault);
@@ -185,6 +186,7 @@ pub(crate) fn inherited(connection: &Connection, before: &Connection) -> Listing
     let mut listing = Listing::default();
     let tools = connection.scope.board.tools_of(before.place);
     tools.iter().for_each(|tool| listing.add(server, prefix, tool.raw_value(), mirrors));
+    listing.retain(|tool| connection.spec.offers(tool));
     listing
 }
 

@@ -59,8 +59,8 @@ impl Session {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future once it has been polled leaves the change going on, or undone as a whole
-    /// while another is going on.
+    /// Dropping the future leaves the change going on, or not made at all where it still waited for
+    /// another; never half made.
     pub async fn apply(
         &self,
         specs: impl IntoIterator<Item = ServerSpec>,
@@ -81,6 +81,7 @@ impl Session {
         for connection in leaving {
             connection.end.cancelled().await;
         }
+        // What came too late for the last rites of the session gets its own.
         if !sent || self.inner.scope.tasks.is_ending() {
             self.connections()
                 .iter()

@@ -70,12 +70,28 @@ fn files_of_opencode_and_others_load() {
 
     let loaded = load("windsurf.json");
     assert_eq!(names(&loaded), ["figma"]);
-    assert!(lines(&loaded.warnings)[0].contains("figma.disabledTools: it has no effect"));
+    assert!(shown(&loaded, "figma").contains("without_tools: [\"delete_all\"]"));
 
     let loaded = load("cline.json");
     assert_eq!((names(&loaded), loaded.disabled.len()), (vec!["notes"], 1));
     assert!(lines(&loaded.warnings)[0].contains("notes.timeout: clients differ"));
     assert_eq!(names(&load("zed.json")), ["docs"]);
+}
+
+/// Claude Code keeps servers of projects beside those of the user.
+#[test]
+fn servers_of_the_current_project_go_before_those_of_the_user() {
+    let here = std::env::current_dir().unwrap();
+    let file = serde_json::json!({
+        "mcpServers": { "a": { "command": "of-user" }, "b": { "command": "of-user" } },
+        "projects": {
+            "/elsewhere": { "mcpServers": { "c": { "command": "of-other" } } },
+            here.to_str().unwrap(): { "mcpServers": { "b": { "command": "of-project" } } },
+        },
+    });
+    let loaded = parse(&file.to_string());
+    assert_eq!(names(&loaded), ["a", "b"]);
+    assert!(shown(&loaded, "b").contains("of-project"));
 }
 
 #[test]
@@ -87,7 +103,7 @@ fn all_of_our_own_keys_are_read() {
             "reset_after": "20s", "initial_delay": "1s", "max_delay": "2s", "jitter": false },
             "limits": { "max_calls": 7, "max_concurrent": 2, "max_frame": 1024, "max_tools": 9,
             "max_pages": 8, "max_call_bytes": 77, "max_cached": 1, "max_cached_bytes": 2 },
-            "trust_annotations": true, "tags": ["x"], "circuit_breaker": { "threshold": 2 },
+            "trust_annotations": true, "tags": ["x"], "only_tools": ["get_*"], "without_tools": ["x"], "circuit_breaker": { "threshold": 2 },
             "rate_limit": { "calls": 30, "per": "60s", "burst": 3 }, "roots": ["file:///tmp"],
             "stop_when_idle": "5m", "when_down": "wait", "retry": { "max_attempts": 3 },
             "cache": { "keep_for": "60s" }, "meta": { "k": [1, "two", null] },
@@ -107,6 +123,7 @@ fn all_of_our_own_keys_are_read() {
         "max_calls: 7, max_concurrent: Some(2), max_cached: (1, 2), max_call_bytes: 77",
         "CircuitBreaker { threshold: 2, recovery: 60s }",
         "RateLimit { calls: 30, per: 60s, burst: 3 }",
+        "only_tools: Some([\"get_*\"]), without_tools: [\"x\"]",
         "stop_when_idle: Some(300s)",
         "when_down: Some(Wait)",
         "RetryPolicy { max_attempts: 3",

@@ -1,6 +1,6 @@
 //! The keys of how a server is shown who we are.
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::{
     reader::Reader,
@@ -301,7 +301,9 @@ pub(super) fn write(auth: &Auth) -> Json {
 
 #[cfg(feature = "oauth")]
 mod grants {
-    use super::{Json, Map, secret_or_variable};
+    use serde_json::Map;
+
+    use super::{Json, secret_or_variable};
     use crate::{Secret, auth::Declared};
 
     /// The secret of its client.

@@ -8,6 +8,7 @@ mod call;
 mod connect;
 mod down;
 mod http;
+mod record;
 mod redact;
 mod secret;
 mod spec;

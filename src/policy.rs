@@ -189,6 +189,11 @@ pub struct Limits {
     pub max_pages: usize,
     /// Tools of one listing; the rest is left out and reported. Default 16,384.
     pub max_tools: usize,
+    /// Messages of a link that its [`Record`](crate::Record) keeps, the first 8 of them for good, and
+    /// how many bytes of each. Default 32, and 112, which take memory once they come; `(0, 0)` keeps
+    /// nothing. For a [`Cassette`](crate::Cassette) that can be played back, as many as there are
+    /// going to be, and `usize::MAX`.
+    pub record: (usize, usize),
 }
 
 impl Limits {
@@ -241,6 +246,13 @@ impl Limits {
         self
     }
 
+    /// Sets [`record`](Self::record).
+    #[must_use]
+    pub fn with_record(mut self, messages: usize, bytes: usize) -> Self {
+        self.record = (messages, bytes);
+        self
+    }
+
     /// Sets [`max_tools`](Self::max_tools).
     #[must_use]
     pub fn with_max_tools(mut self, tools: usize) -> Self {
@@ -260,6 +272,7 @@ impl Default for Limits {
             max_frame: 64 << 20,
             max_pages: 256,
             max_tools: 16_384,
+            record: (32, 112),
         }
     }
 }

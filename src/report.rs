@@ -9,6 +9,7 @@ mod http;
 mod open;
 mod process;
 mod sheet;
+mod timeline;
 mod tls;
 
 use std::fmt;
@@ -17,7 +18,10 @@ use serde::Serialize;
 
 pub use sheet::Sheet;
 
-use crate::error::Delivery;
+use crate::{
+    error::{Delivery, HttpError},
+    record::{Entry, Record},
+};
 
 /// What is known of one failure, put together for a person: [`CallError::report`],
 /// [`ConnectError::report`], [`ServerError::report`], [`DownReason::report`] and
@@ -65,6 +69,16 @@ pub struct Report {
     pub exit: Option<Exit>,
     /// The HTTP status that the server answered with, if it did.
     pub http_status: Option<u16>,
+    /// The beginning of the body that came with that status.
+    pub answer: Option<String>,
+    /// What was sent: the request that failed, where it is still on the record of its link.
+    pub sent: Option<Entry>,
+    /// What came back for it.
+    pub received: Option<Entry>,
+    /// What else went over the link, oldest first.
+    pub record: Vec<Entry>,
+    /// What carried the link: `stdio`, `memory` or `http`.
+    pub transport: Option<&'static str>,
     /// What the server said last on stderr, oldest first: at most 200 lines, 64 KiB.
     pub stderr: Vec<String>,
     /// What this is made up of: the faults of a declaration, the servers that did not start.
@@ -124,6 +138,11 @@ impl Report {
             delivery: None,
             exit: None,
             http_status: None,
+            answer: None,
+            sent: None,
+            received: None,
+            record: Vec::new(),
+            transport: None,
             stderr: Vec::new(),
             related: Vec::new(),
         }
@@ -137,11 +156,25 @@ impl Report {
     }
 
     /// The report of what is behind it, under its own headline.
-    fn because(mut self, of: Self) -> Self {
-        let Self { cause, help, exit, http_status, stderr, related, .. } = of;
-        (self.cause, self.help, self.exit) = (cause, help, exit);
-        (self.http_status, self.stderr, self.related) = (http_status, stderr, related);
+    fn because(self, of: Self) -> Self {
+        Self { kind: self.kind, what: self.what, ..of }
+    }
+
+    fn on_record(mut self, record: &Record) -> Self {
+        self.record = record.entries();
+        (self.sent, self.received) = record.exchange(&self.record);
+        self.server = record.server().map(str::to_owned);
+        (self.epoch, self.transport) = (record.epoch(), record.transport());
         self
+    }
+
+    /// What the HTTP error itself tells.
+    fn answered(mut self, error: &HttpError) -> Self {
+        if let HttpError::Status { status, body, .. } = error {
+            self.http_status = Some(*status);
+            self.answer = Some(body.clone()).filter(|body| !body.trim().is_empty());
+        }
+        self.diagnosed(http::diagnose(error))
     }
 
     /// It as a person sees it; without colour, and 80 columns wide, unless told otherwise.

@@ -71,6 +71,7 @@ pub(crate) fn check_output(tool: &Tool, output: &Output) -> Result<(), CallError
         server: tool.server().to_owned(),
         tool: tool.id().to_owned(),
         detail: faults.join("; "),
+        record: crate::record::Record::default(),
     };
     if check == SchemaCheck::Refuse { Err(refused) } else { Ok(()) }
 }

@@ -11,6 +11,8 @@ use crate::{
     error::{CallError, ServerError},
     event::Notifications,
     policy::WhenDown,
+    record::Record,
+    report::Report,
     roster::Roster,
     status::Status,
     toolset::ToolSet,
@@ -177,6 +179,21 @@ impl Server {
     #[must_use]
     pub fn stderr_tail(&self) -> Vec<String> {
         self.connection().stderr_tail()
+    }
+
+    /// What went over its link: of the live one, or else of the one that its last error is about.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        let live = self.connection.live_link().as_ref().map(|link| link.record());
+        live.or_else(|| self.status().last_error.map(|error| error.record().clone()))
+            .unwrap_or_default()
+    }
+
+    /// Why it is not ready, or why it was not the last time, for a person.
+    #[must_use]
+    pub fn report(&self) -> Option<Report> {
+        let report = self.status().last_error?.report();
+        Some(Report { server: Some(self.name().to_owned()), ..report })
     }
 
     /// How many lines on its stdout were not JSON-RPC, and were skipped, since the session opened.

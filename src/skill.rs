@@ -124,7 +124,12 @@ impl Skill {
 
     fn invalid(&self, uri: &str, detail: String) -> CallError {
         let server = self.server().to_owned();
-        CallError::InvalidResponse { server, tool: format!("skill {uri}"), detail }
+        CallError::InvalidResponse {
+            server,
+            tool: format!("skill {uri}"),
+            detail,
+            record: crate::record::Record::default(),
+        }
     }
 }
 

@@ -387,6 +387,20 @@ pub enum Transport {
     HttpSse(HttpSse),
 }
 
+impl Transport {
+    /// What carries it, and the command, or scheme, host and port.
+    pub(crate) fn address(&self) -> (&'static str, String) {
+        match self {
+            Self::Stdio(stdio) => ("stdio", stdio.command.to_string_lossy().into_owned()),
+            Self::Memory(_) => ("memory", String::new()),
+            #[cfg(feature = "http")]
+            Self::StreamableHttp(remote) => ("http", remote.http.origin()),
+            #[cfg(feature = "http")]
+            Self::HttpSse(remote) => ("http", remote.http.origin()),
+        }
+    }
+}
+
 impl From<Memory> for Transport {
     fn from(memory: Memory) -> Self {
         Self::Memory(memory)

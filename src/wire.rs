@@ -321,6 +321,29 @@ fn push_number(frame: &mut Vec<u8>, number: u64) {
     frame.extend_from_slice(&digits[at..]);
 }
 
+/// The method of a message of which perhaps only the beginning is there; for people.
+pub(crate) fn method_of(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        method: Option<String>,
+    }
+    if let Ok(named) = serde_json::from_str::<Named>(text) {
+        return named.method;
+    }
+    let after = text.split_once("\"method\"")?.1.trim_start().strip_prefix(':')?;
+    let (method, _) = after.trim_start().strip_prefix('"')?.split_once('"')?;
+    Some(method.to_owned())
+}
+
+/// What a message is about, without the envelope, as far as it is there; for people.
+pub(crate) fn payload_of(text: &str) -> &str {
+    let members = ["\"params\"", "\"result\"", "\"error\""];
+    let first = members.iter().filter_map(|name| Some((text.find(name)?, name.len()))).min();
+    let Some((at, length)) = first else { return "" };
+    let payload = text[at + length..].trim_start().trim_start_matches(':').trim_start();
+    payload.strip_suffix('}').filter(|_| text.ends_with('}')).unwrap_or(payload)
+}
+
 /// Puts an error that came under no id, or under `null`, under the id of the request that it is known
 /// to answer, because both went over one exchange (MCP 2025-11-25, basic/transports: an error of the
 /// endpoint itself has no id). None if it is no such error.

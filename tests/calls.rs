@@ -208,12 +208,16 @@ fn a_rejection_carries_code_message_and_data() {
         let session = world.open_one(world.hostile("normal")).await;
         let error = session.call("a.rpcerror", ()).await.unwrap_err();
         expect(&error, "rejected", Delivery::Answered);
-        let CallError::Rejected { code, message, data, server, tool } = error else {
+        let CallError::Rejected { code, message, data, server, tool, record } = error else {
             unreachable!()
         };
         assert_eq!((code, message.as_str()), (-32042, "custom error"));
         assert_eq!((server.as_str(), tool.as_str()), ("a", "a.rpcerror"));
         assert_eq!(data.unwrap().get(), r#"{"why":"asked for"}"#);
+        assert!(
+            record.entries().iter().any(|entry| entry.text.contains("custom error")),
+            "{record:?}"
+        );
     });
 }
 

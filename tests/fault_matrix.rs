@@ -156,7 +156,7 @@ fn faults_during_the_handshake_fail_the_start_and_are_tried_again() {
         match status.last_error.unwrap() {
             ServerError::Connect(error) => match &*error {
                 ConnectError::Ended { stage: Stage::Handshake, reason } => cell.explains(reason),
-                ConnectError::TimedOut { stage: Stage::Handshake, after, stderr_tail } => {
+                ConnectError::TimedOut { stage: Stage::Handshake, after, stderr_tail, .. } => {
                     assert_eq!((cell.fault, *after), ("hang", INIT_TIMEOUT));
                     assert!(stderr_tail.contains(&"fault: hang".to_owned()), "{stderr_tail:?}");
                 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Connection, link::Loss};
 use crate::{
     error::{CallError, Delivery, DownCause, DownReason, HttpError, ServerError},
+    record::Record,
     status::Phase,
     wire::RpcError,
 };
@@ -20,7 +21,12 @@ pub(crate) struct About<'a> {
 impl About<'_> {
     pub(crate) fn invalid(&self, detail: String) -> CallError {
         let (server, tool) = (self.server(), self.what());
-        self.redacted(CallError::InvalidResponse { server, tool, detail })
+        self.redacted(CallError::InvalidResponse {
+            server,
+            tool,
+            detail,
+            record: Record::default(),
+        })
     }
 
     /// Of an interim result that nothing can be done with.
@@ -44,6 +50,7 @@ impl About<'_> {
             code: error.code,
             message: error.message,
             data: error.data,
+            record: Record::default(),
         })
     }
 
@@ -53,7 +60,8 @@ impl About<'_> {
             Loss::Down { reason, delivery } => down(server, epoch, reason, delivery),
             Loss::Http { error, delivery } => self.failed(epoch, error, delivery),
             Loss::TimedOut { limit, after, delivery } => {
-                CallError::TimedOut { server, tool: self.what(), limit, after, delivery }
+                let (tool, record) = (self.what(), Record::default());
+                CallError::TimedOut { server, tool, limit, after, delivery, record }
             }
             Loss::TooManyCalls => {
                 let limit = format!("{} calls in flight", limits.max_calls);
@@ -68,14 +76,16 @@ impl About<'_> {
 
     /// Of a request whose own exchange failed.
     fn failed(&self, epoch: u64, error: Arc<HttpError>, delivery: Delivery) -> CallError {
-        let (server, tool) = (self.server(), self.what());
+        let (server, tool, record) = (self.server(), self.what(), Record::default());
         match (error.status(), &*error) {
-            (Some(status), _) => CallError::HttpStatus { server, tool, status, delivery, error },
+            (Some(status), _) => {
+                CallError::HttpStatus { server, tool, status, delivery, error, record }
+            }
             (None, HttpError::Unauthorized { .. }) => {
-                CallError::Unauthorized { server, tool, delivery, error }
+                CallError::Unauthorized { server, tool, delivery, error, record }
             }
             (None, HttpError::ContentType { .. } | HttpError::NoAnswer { .. }) => {
-                CallError::InvalidResponse { server, tool, detail: error.to_string() }
+                CallError::InvalidResponse { server, tool, detail: error.to_string(), record }
             }
             (None, _) => {
                 let reason = Arc::new(DownReason::new(DownCause::Http(error)));

@@ -25,6 +25,7 @@ use crate::{
     census::Counted,
     error::{DownCause, DownReason, ServerError},
     event::Event,
+    record::EntryKind,
     spec::Opening,
     status::{Phase, Status},
     telemetry,
@@ -220,6 +221,8 @@ impl ActorState {
         let Opened { link, agreement, listing, pid, transport } = opened;
         self.era = Some(agreement.era);
         listing::post(&self.connection, listing);
+        // Before anybody can call over it.
+        link.note(EntryKind::Status, b"ready");
         self.link = Some(Arc::clone(&link));
         self.connection.link.store(Some(Arc::clone(&link)));
         self.connection.status.send_if_modified(|status| {

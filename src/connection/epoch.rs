@@ -18,13 +18,14 @@ use super::{
     Connection, actor,
     handshake::{Agreement, Era},
     health::{self, StreamProber},
-    link::{Link, Observed, OnDown, Timing},
+    link::{Link, Observed, OnDown, Timing, Way},
     listing::{self, ListingLost},
     resume,
 };
 use crate::{
     catalog::Listing,
     error::{ConnectError, DownCause, DownReason, Stage},
+    record::{Record, recorder::Party},
     spec::Transport,
     status::TransportKind,
     telemetry,
@@ -87,6 +88,11 @@ enum Carrier {
     Memory(Arc<MemoryStream>),
     #[cfg(feature = "http")]
     Remote(Arc<Remote>),
+}
+
+/// What went over the link, if there was one.
+fn on_record(running: Option<&Running>) -> Record {
+    running.map(|running| running.link.record()).unwrap_or_default()
 }
 
 impl Drop for Epoch {
@@ -160,6 +166,7 @@ impl Epoch {
             }
             Some(Ok(Err(error))) => {
                 meter.link_started(false, began.elapsed());
+                let error = error.on_record(|| on_record(running.as_ref()));
                 (self.report)(Report::StartFailed { epoch, error });
             }
             Some(Err(_elapsed)) => {
@@ -167,7 +174,8 @@ impl Epoch {
                 let last_words =
                     running.as_ref().map(|running: &Running| running.carrier.last_words());
                 let stderr_tail = last_words.unwrap_or_default();
-                let error = ConnectError::TimedOut { stage, after: limit, stderr_tail };
+                let record = on_record(running.as_ref());
+                let error = ConnectError::TimedOut { stage, after: limit, stderr_tail, record };
                 (self.report)(Report::StartFailed { epoch, error });
             }
         }
@@ -275,6 +283,20 @@ impl Epoch {
             tracer: scope.tracer.clone(),
             redactor: scope.secrets.redactor.clone(),
         }
+    }
+
+    /// A link whose messages leave in this way.
+    fn link(&self, way: Way) -> Arc<Link> {
+        let Connection { spec, scope, .. } = &*self.connection;
+        let (transport, address) = spec.transport.address();
+        let party = Party {
+            server: Arc::clone(self.connection.name()),
+            epoch: self.number,
+            transport,
+            address,
+            redactor: scope.secrets.redactor.clone(),
+        };
+        Arc::new(Link::new(party, self.observed(), spec.limits, way, self.on_down()))
     }
 
     /// What a link does before anybody learns that it is down.

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     error::{ConnectError, Stage},
+    record::Record,
     wire::{self, Meta, RawResult, RpcError},
 };
 
@@ -280,7 +281,10 @@ fn check_version(agreement: &Agreement) -> Result<(), ConnectError> {
     if version == MODERN || LEGACY.contains(&version) {
         return Ok(());
     }
-    Err(ConnectError::UnsupportedVersion { offered: agreement.version.clone() })
+    Err(ConnectError::UnsupportedVersion {
+        offered: agreement.version.clone(),
+        record: Record::default(),
+    })
 }
 
 fn failed(error: AskError) -> HandshakeError {
@@ -288,23 +292,24 @@ fn failed(error: AskError) -> HandshakeError {
 }
 
 fn explain(error: AskError) -> ConnectError {
-    let stage = Stage::Handshake;
+    // It is put there once the link has nothing more to say.
+    let (stage, record) = (Stage::Handshake, Record::default());
     match error {
         AskError::Lost(Loss::Down { reason, .. }) => ConnectError::Ended { stage, reason },
         AskError::Lost(Loss::TimedOut { after, .. }) => {
-            ConnectError::TimedOut { stage, after, stderr_tail: Vec::new() }
+            ConnectError::TimedOut { stage, after, stderr_tail: Vec::new(), record }
         }
         AskError::Lost(Loss::Http { error, .. }) => ConnectError::Http(error),
         AskError::Lost(Loss::TooManyCalls | Loss::TooManyBytes) => {
-            ConnectError::InvalidAnswer { stage, detail: "the link is full".to_owned() }
+            ConnectError::InvalidAnswer { stage, detail: "the link is full".to_owned(), record }
         }
         AskError::Refused(error) if error.code == UNSUPPORTED_VERSION => {
             let offered = error.data.map_or(error.message, |data| data.get().to_owned());
-            ConnectError::UnsupportedVersion { offered }
+            ConnectError::UnsupportedVersion { offered, record }
         }
         AskError::Refused(error) => {
-            ConnectError::Refused { stage, code: error.code, message: error.message }
+            ConnectError::Refused { stage, code: error.code, message: error.message, record }
         }
-        AskError::Malformed(detail) => ConnectError::InvalidAnswer { stage, detail },
+        AskError::Malformed(detail) => ConnectError::InvalidAnswer { stage, detail, record },
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::{Connection, handshake::Era, host_requests, link::Link};
 use crate::{
     event::Notification,
+    record::EntryKind,
     redactor::Redactor,
     telemetry,
     transport::Frames,
@@ -43,7 +44,7 @@ impl Inbound {
             let incoming = wire::classify(frame);
             // A batch within a batch is none.
             if let Incoming::Batch(_) = incoming {
-                self.noise(frame.len());
+                self.noise(frame);
             } else {
                 self.single(incoming, Cow::Borrowed(frame));
             }
@@ -53,18 +54,28 @@ impl Inbound {
     fn single(&mut self, incoming: Incoming<'_>, frame: Cow<'_, [u8]>) {
         match incoming {
             Incoming::Answer { id } => self.answers.push((id, frame.into_owned())),
-            Incoming::Request { id, method, params } => self.question(id, (&method, params)),
-            Incoming::Notification { method, params } => self.told(method, params),
+            Incoming::Request { id, method, params } => {
+                self.link.heard(EntryKind::Received, &frame);
+                self.question(id, (&method, params));
+            }
+            Incoming::Notification { method, params } => {
+                self.link.heard(EntryKind::Received, &frame);
+                self.told(method, params);
+            }
             Incoming::Batch(frames) => self.batch(&frames),
-            Incoming::Unroutable => telemetry::stray_answers(1),
-            Incoming::Noise => self.noise(frame.len()),
+            Incoming::Unroutable => {
+                self.link.heard(EntryKind::Received, &frame);
+                telemetry::stray_answers(1);
+            }
+            Incoming::Noise => self.noise(&frame),
         }
     }
 
-    fn noise(&self, bytes: usize) {
+    fn noise(&self, line: &[u8]) {
         // A blank line says nothing, and is no reason to warn.
-        if bytes > 0 {
-            telemetry::noise(self.connection.count_noise(), bytes);
+        if !line.is_empty() {
+            self.link.heard(EntryKind::Noise, line);
+            telemetry::noise(self.connection.count_noise(), line.len());
         }
     }
 

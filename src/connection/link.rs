@@ -15,6 +15,7 @@ mod pause;
 mod post;
 mod pulse;
 mod reader;
+mod record;
 mod reply;
 mod single;
 mod state;
@@ -45,6 +46,10 @@ use super::{
 use crate::{
     error::{CallLimit, Delivery, DownCause, DownReason, HttpError},
     policy::Limits,
+    record::{
+        EntryKind,
+        recorder::{Party, Recorder},
+    },
     redactor::Redactor,
     telemetry::Labels,
     trace::Tracer,
@@ -170,7 +175,7 @@ pub(crate) struct Request<'a> {
 
 impl Link {
     pub(crate) fn new(
-        epoch: u64,
+        party: Party,
         observed: Observed,
         limits: Limits,
         way: Way,
@@ -180,7 +185,8 @@ impl Link {
             Way::Stream(sink) => (Some(sink), None),
             Way::Exchanges(post) => (None, Some(post)),
         };
-        let state = State::new(sink);
+        let epoch = party.epoch;
+        let state = State::new(sink, Recorder::new(Arc::new(party), &limits));
         let Observed { span, labels, usage, tracer, redactor } = observed;
         Self {
             epoch,
@@ -254,6 +260,11 @@ impl Link {
         pending.extend(now);
         let alarm_moved = state.set_alarm(pending.deadline);
         state.pending.insert(request.id, pending);
+        let what = (now, request.id, EntryKind::Sent);
+        match &request.splice {
+            None => state.recorder.frame(what, &[request.frame]),
+            Some(splice) => state.recorder.frame(what, &splice.parts(request.frame)),
+        }
         let exchange = match request.splice {
             None => self.dispatch(state, Some(request.id), request.frame, request.subject),
             Some(splice) => {
@@ -271,9 +282,10 @@ impl Link {
 
     /// Queues a notification of ours.
     pub(crate) fn notify(&self, mut frame: Vec<u8>, method: &str) {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         if state.down.is_none() {
             self.count_sent(None, frame.len());
+            state.recorder.frame((Instant::now(), 0, EntryKind::Sent), &[&frame]);
             drop(self.dispatch(state, None, &mut frame, Subject { method, ..Subject::default() }));
         }
     }
@@ -281,10 +293,11 @@ impl Link {
     /// Queues our answer to a question of the server. A server that asks on without reading the
     /// answers takes its link down: dropping an answer would leave it waiting.
     pub(crate) fn answer(&self, mut frame: Vec<u8>) {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
         let queued = self.post.as_ref().map_or(state.outbox.unasked(), |post| post.unasked());
         if state.down.is_none() && queued < UNREAD_ANSWERS {
             self.count_sent(None, frame.len());
+            state.recorder.frame((Instant::now(), 0, EntryKind::Sent), &[&frame]);
             return drop(self.dispatch(state, None, &mut frame, Subject::default()));
         }
         drop(state);
@@ -359,6 +372,7 @@ impl Link {
         let mut state = self.state.lock();
         for (id, frame) in answers.drain(..) {
             bytes += frame.len();
+            state.recorder.frame((now, id, EntryKind::Received), &[&frame]);
             match state.settle_at(id, Ok(frame), Some(now)) {
                 Some(waker) => wakers.extend(waker),
                 None => stray += 1,
@@ -398,7 +412,7 @@ impl Link {
     /// Tells the server, without waiting for it, that nobody waits for a request that it may have.
     fn tell_cancelled(
         &self,
-        state: MutexGuard<'_, State>,
+        mut state: MutexGuard<'_, State>,
         id: RequestId,
         (delivery, cancellable): (Delivery, bool),
         reason: &'static str,
@@ -406,10 +420,14 @@ impl Link {
         let told = cancellable && delivery == Delivery::MaybeSent;
         let Some(post) = &self.post else {
             if told {
-                self.enqueue(state, None, &mut wire::cancelled(id, reason));
+                let mut notice = wire::cancelled(id, reason);
+                state.recorder.frame((Instant::now(), 0, EntryKind::Sent), &[&notice]);
+                self.enqueue(state, None, &mut notice);
             }
             return;
         };
+        // What there is to be sent is for the other side to say.
+        state.recorder.note(EntryKind::Status, format!("#{id}: given up, {reason}").as_bytes());
         drop(state);
         if told {
             Arc::clone(post).recall(wire::cancelled(id, reason));

@@ -178,6 +178,12 @@ impl Outbox {
 }
 
 impl Splice {
+    /// The whole of a frame that it goes into.
+    pub(crate) fn parts<'a>(&'a self, frame: &'a [u8]) -> [&'a [u8]; 3] {
+        let (head, tail) = frame.split_at(self.at);
+        [head, self.text.get().as_bytes(), tail]
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.text.get().len()
     }
@@ -196,9 +202,8 @@ impl Buffer {
     /// Writes what comes after the first `written` bytes.
     fn write(&self, written: usize, sink: &dyn Sink) -> io::Result<usize> {
         let Some(splice) = &self.splice else { return sink.try_write(&self.bytes[written..]) };
-        let (head, tail) = self.bytes.split_at(splice.at);
         let mut over = written;
-        sink.try_write_vectored(&[head, splice.text.get().as_bytes(), tail].map(|part| {
+        sink.try_write_vectored(&splice.parts(&self.bytes).map(|part| {
             let (left, rest) = part.split_at(over.min(part.len()));
             over -= left.len();
             IoSlice::new(rest)

@@ -216,7 +216,8 @@ impl Question {
             Err(loss) => Err(about.lost(link.epoch, loss)),
         };
         let outcome = outcome.and_then(|frame| open(about, frame));
-        let outcome = outcome.map_err(|error| about.redacted(error));
+        let outcome =
+            outcome.map_err(|error| about.redacted(error).on_record(|| link.record_of(id)));
         // A round of a call is a part of it, and counted there.
         if self.method != "tools/call" {
             let error = outcome.as_ref().err().map(CallError::kind);

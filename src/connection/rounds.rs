@@ -134,6 +134,7 @@ pub(super) async fn within<T>(
         server: about.connection.name().to_string(),
         tool: about.what.to_owned(),
         limit: CallLimit::Total,
+        record: crate::record::Record::default(),
         after: clock.timing().total.unwrap_or_default(),
         delivery: Delivery::Answered,
     })

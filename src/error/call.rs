@@ -9,6 +9,7 @@ use std::{
 use serde_json::value::RawValue;
 
 use super::{DownReason, HttpError, OverBudget, ServerError, headline};
+use crate::record::Record;
 
 /// What is known about whether a request left us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -124,6 +125,8 @@ pub enum CallError {
         after: Duration,
         /// Whether the server may have acted.
         delivery: Delivery,
+        /// What went over the link: the latest, and what belongs to the call.
+        record: Record,
     },
     /// The host cancelled the call.
     #[error("the call of {tool:?} was cancelled")]
@@ -167,6 +170,8 @@ pub enum CallError {
         message: String,
         /// What the server added to it; untouched but for the session's secrets, which are redacted.
         data: Option<Box<RawValue>>,
+        /// What went over the link: the latest, and what belongs to the call.
+        record: Record,
     },
     /// The server behind the URL answered with an HTTP status that is no answer, such as 429 or 503.
     /// Only this call is affected.
@@ -183,6 +188,8 @@ pub enum CallError {
         /// The whole answer; always an [`HttpError::Status`].
         #[source]
         error: Arc<HttpError>,
+        /// What went over the link: the latest, and what belongs to the call.
+        record: Record,
     },
     /// There is no authorization for the server, or not for this call. Where a person has to log in,
     /// `Server::login` gives the URL.
@@ -197,6 +204,8 @@ pub enum CallError {
         /// Why there is none; always an [`HttpError::Unauthorized`].
         #[source]
         error: Arc<HttpError>,
+        /// What went over the link: the latest, and what belongs to the call.
+        record: Record,
     },
     /// The server answered with something that is no result of a tool.
     #[error("server {server:?} gave an answer to {tool:?} that makes no sense: {detail}")]
@@ -207,6 +216,8 @@ pub enum CallError {
         tool: String,
         /// What was wrong with it.
         detail: String,
+        /// What went over the link: the latest, and what belongs to the call.
+        record: Record,
     },
     /// The server does not offer what this request is of: it declared no such capability.
     #[error("server {server:?} does not offer {method}: it declares no such capability")]

@@ -3,6 +3,7 @@
 use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{DownCause, DownReason, HttpError, OverBudget, SecretError, SpecError, write_stderr};
+use crate::record::Record;
 
 /// How far a start had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub enum ConnectError {
         after: Duration,
         /// What the server had written on stderr by then.
         stderr_tail: Vec<String>,
+        /// What went over the link.
+        record: Record,
     },
     /// The server behind the URL was not reached, or gave no answer that is one.
     #[error(transparent)]
@@ -90,12 +93,16 @@ pub enum ConnectError {
         code: i64,
         /// The message of the server.
         message: String,
+        /// What went over the link.
+        record: Record,
     },
     /// The server speaks no revision of MCP that this crate speaks. Not retried.
     #[error("the server speaks MCP {offered}, which is not supported: update one of the two")]
     UnsupportedVersion {
         /// What the server offered.
         offered: String,
+        /// What went over the link.
+        record: Record,
     },
     /// The server answered the handshake with something that is no such answer.
     #[error("the server's answer during {stage} makes no sense: {detail}")]
@@ -104,6 +111,8 @@ pub enum ConnectError {
         stage: Stage,
         /// What was wrong with it.
         detail: String,
+        /// What went over the link.
+        record: Record,
     },
 }
 

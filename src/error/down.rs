@@ -3,6 +3,7 @@
 use std::{fmt, io, sync::Arc, time::Duration};
 
 use super::{HttpError, LimitOf, write_stderr};
+use crate::record::Record;
 
 /// Why a link ended, with what its server said last.
 ///
@@ -12,6 +13,7 @@ use super::{HttpError, LimitOf, write_stderr};
 pub struct DownReason {
     pub(crate) cause: DownCause,
     pub(crate) stderr_tail: Vec<String>,
+    pub(crate) record: Record,
 }
 
 /// What ended a link.
@@ -88,7 +90,7 @@ pub enum DownCause {
 
 impl DownReason {
     pub(crate) fn new(cause: DownCause) -> Self {
-        Self { cause, stderr_tail: Vec::new() }
+        Self { cause, stderr_tail: Vec::new(), record: Record::default() }
     }
 
     /// Whether nothing goes on before a person has logged in.
@@ -127,6 +129,12 @@ impl DownReason {
     #[must_use]
     pub fn signal(&self) -> Option<i32> {
         if let DownCause::Signalled { signal } = self.cause { Some(signal) } else { None }
+    }
+
+    /// What went over the link.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
     }
 
     /// The last lines that the server wrote on stderr, oldest first: at most 200 lines, 64 KiB.

@@ -26,7 +26,7 @@ impl ConnectError {
     pub(crate) fn redact(&mut self, redactor: &Redactor) {
         let text = match self {
             Self::Refused { message, .. } => message,
-            Self::UnsupportedVersion { offered } => offered,
+            Self::UnsupportedVersion { offered, .. } => offered,
             Self::InvalidAnswer { detail, .. } => detail,
             Self::CommandNotFound { .. }
             | Self::NotListening

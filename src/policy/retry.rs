@@ -146,13 +146,23 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::error::{CallLimit, HttpError};
+    use crate::{
+        error::{CallLimit, HttpError},
+        record::Record,
+    };
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn timed_out(delivery: Delivery) -> CallError {
         let (server, tool) = ("a".to_owned(), "a.x".to_owned());
-        CallError::TimedOut { server, tool, limit: CallLimit::Idle, after: SECOND, delivery }
+        CallError::TimedOut {
+            server,
+            tool,
+            limit: CallLimit::Idle,
+            after: SECOND,
+            delivery,
+            record: Record::default(),
+        }
     }
 
     /// FX-36.
@@ -192,7 +202,7 @@ mod tests {
         let (server, tool, origin) = ("a".to_owned(), "a.x".to_owned(), "http://a".to_owned());
         let (challenge, body) = (None, String::new());
         let error = Arc::new(HttpError::Status { origin, status, retry_after, challenge, body });
-        CallError::HttpStatus { server, tool, status, delivery, error }
+        CallError::HttpStatus { server, tool, status, delivery, error, record: Record::default() }
     }
 
     #[test]
@@ -212,8 +222,14 @@ mod tests {
     fn an_answer_is_never_asked_for_twice() {
         let policy = RetryPolicy::max_attempts(1).retry_unsafe();
         let (server, tool) = ("a".to_owned(), "a.x".to_owned());
-        let rejected =
-            CallError::Rejected { server, tool, code: 1, message: String::new(), data: None };
+        let rejected = CallError::Rejected {
+            server,
+            tool,
+            code: 1,
+            message: String::new(),
+            data: None,
+            record: Record::default(),
+        };
         assert_eq!(policy.pause(1, &rejected, true, 0.0), None);
         let closed = CallError::SessionClosed { delivery: Delivery::NotSent };
         assert_eq!(policy.pause(1, &closed, true, 0.0), None);

@@ -1,7 +1,10 @@
 //! Reports of calls without a result.
 
-use super::{Diagnosis, Report, down, http, name_of};
-use crate::error::{CallError, CallLimit, Delivery, OverBudget};
+use super::{Diagnosis, Report, clues, down, name_of};
+use crate::{
+    error::{CallError, CallLimit, Delivery, OverBudget},
+    record::EntryKind,
+};
 
 /// JSON-RPC 2.0, 5.1.
 const METHOD_NOT_FOUND: i64 = -32601;
@@ -15,7 +18,7 @@ impl CallError {
         let report = Report::new(self.kind(), what(self));
         let mut report = self.diagnosed(report);
         report.server = self.server().map(str::to_owned);
-        report.epoch = self.epoch();
+        report.epoch = self.epoch().or(report.epoch);
         report.delivery = Some(name_of(self.delivery()));
         report
     }
@@ -26,9 +29,14 @@ impl CallError {
             Self::TransportDown { reason, .. } => report.because(down::of(reason, false)),
             Self::NotReady { error: Some(error), .. } => report.because(error.report()),
             Self::HttpStatus { error, .. } | Self::Unauthorized { error, .. } => {
-                Report { http_status: error.status(), ..report }.diagnosed(http::diagnose(error))
+                report.on_record(&self.record()).answered(error)
             }
-            _ => report.diagnosed(diagnose(self)),
+            Self::TimedOut { limit, delivery, .. } => {
+                let report = report.on_record(&self.record());
+                let diagnosis = late((*limit, *delivery), &report);
+                report.diagnosed(Some(diagnosis))
+            }
+            _ => report.on_record(&self.record()).diagnosed(diagnose(self)),
         }
     }
 
@@ -116,7 +124,6 @@ fn diagnose(error: &CallError) -> Option<Diagnosis> {
         CallError::NotReady { .. } => {
             Diagnosis::help("await Server::ready, or let calls wait by WhenDown::Wait")
         }
-        CallError::TimedOut { limit, delivery, .. } => late(*limit, *delivery),
         CallError::Overloaded { setting, .. } => Diagnosis::new(
             "overloaded",
             "more is asked of it at once than it answers",
@@ -124,11 +131,7 @@ fn diagnose(error: &CallError) -> Option<Diagnosis> {
         ),
         CallError::OverBudget { over, .. } => over_budget(over),
         CallError::Rejected { code, message, .. } => return rejected(*code, message),
-        CallError::InvalidResponse { .. } => Diagnosis::new(
-            "broken_server",
-            "a defect of the server: it answers, but not as MCP wants it",
-            "update it",
-        ),
+        CallError::InvalidResponse { detail, .. } => malformed(detail),
         CallError::NotOffered { .. } => Diagnosis::help(
             "ask another server, or update it; Server::capabilities lists what it has",
         ),
@@ -152,9 +155,25 @@ fn diagnose(error: &CallError) -> Option<Diagnosis> {
         | CallError::Cancelled { .. }
         | CallError::SessionClosed { .. }
         | CallError::TransportDown { .. }
+        | CallError::TimedOut { .. }
         | CallError::HttpStatus { .. }
         | CallError::Unauthorized { .. } => return None,
     })
+}
+
+fn malformed(detail: &str) -> Diagnosis {
+    if detail.starts_with("not JSON-RPC") {
+        return Diagnosis::new(
+            "answer_torn",
+            "the server broke its answer off, or printed other text into the middle of it",
+            clues::STDOUT_HELP,
+        );
+    }
+    Diagnosis::new(
+        "broken_server",
+        "a defect of the server: it answers, but not as MCP wants it",
+        "update it",
+    )
 }
 
 fn unknown(nearest: &[String]) -> Diagnosis {
@@ -165,8 +184,23 @@ fn unknown(nearest: &[String]) -> Diagnosis {
     Diagnosis::new("tool_misspelt", "its id is spelt in another way", help)
 }
 
-fn late(limit: CallLimit, delivery: Delivery) -> Diagnosis {
-    match (limit, delivery) {
+fn late(what: (CallLimit, Delivery), report: &Report) -> Diagnosis {
+    let asked = report.sent.as_ref().map(|sent| sent.at);
+    let noise = report.record.iter().find(|entry| {
+        entry.kind == EntryKind::Noise && asked.is_some_and(|asked| entry.at >= asked)
+    });
+    if let Some(noise) = noise {
+        return Diagnosis::new(
+            "stdout_noise",
+            format!(
+                "the server printed text on stdout instead of an answer, or into the middle of one \
+                 ({})",
+                clues::quoted(&noise.text)
+            ),
+            clues::STDOUT_HELP,
+        );
+    }
+    match what {
         (_, Delivery::NotSent) => Diagnosis::new(
             "not_reading",
             "the server does not read what it is sent: it hangs, or is busy with something else",
@@ -214,4 +248,34 @@ fn rejected(code: i64, message: &str) -> Option<Diagnosis> {
         ),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::record::Entry;
+
+    fn entry(at: u64, kind: EntryKind, text: &str) -> Entry {
+        let (at, text) = (Duration::from_millis(at), text.to_owned());
+        Entry { at, kind, id: None, method: None, size: text.len(), text, cut: false }
+    }
+
+    #[test]
+    fn what_is_printed_in_the_place_of_an_answer_explains_its_absence() {
+        let mut report = Report::new("timed_out", "no answer");
+        report.record = vec![
+            entry(1, EntryKind::Noise, "Welcome"),
+            entry(2, EntryKind::Sent, "{}"),
+            entry(3, EntryKind::Noise, "{\"jsonrpc\":\"2.0\",INFO done"),
+        ];
+        report.sent = Some(report.record[1].clone());
+        let late = |report: &Report| {
+            late((CallLimit::Idle, Delivery::MaybeSent), report).cause.map(|cause| cause.code)
+        };
+        assert_eq!(late(&report), Some("stdout_noise"));
+        report.record.pop();
+        assert_eq!(late(&report), Some("no_progress"), "what came before does not count");
+    }
 }

@@ -3,10 +3,49 @@
 mod table;
 
 use super::Diagnosis;
+use crate::record::{Entry, EntryKind};
 use table::{CLUES, Clue};
 
 /// Longer quotations of a line are cut.
 const QUOTED: usize = 200;
+
+/// What to do about text on stdout.
+pub(super) const STDOUT_HELP: &str = "stdout is for messages alone (MCP, basic/transports): have it \
+    log to stderr, by `console.error`, `print(…, file=sys.stderr)` or a setting";
+
+/// What a server said outside of messages.
+#[derive(Clone, Copy)]
+pub(super) struct Said<'a> {
+    pub(super) stderr: &'a [String],
+    pub(super) record: &'a [Entry],
+}
+
+impl Said<'_> {
+    /// What it printed on stdout.
+    pub(super) fn noise(self) -> Vec<String> {
+        let noise = self.record.iter().filter(|entry| entry.kind == EntryKind::Noise);
+        noise.map(|entry| entry.text.clone()).collect()
+    }
+
+    /// What it means, be it on stderr or, where it does not belong, on stdout.
+    pub(super) fn meant(self) -> Option<Diagnosis> {
+        read(self.stderr).or_else(|| read(&self.noise()))
+    }
+
+    /// What it printed on stdout before its first message.
+    pub(super) fn banner(self) -> Option<Diagnosis> {
+        let message = |entry: &Entry| entry.kind == EntryKind::Received;
+        let mut first = self.record.iter().take_while(|entry| !message(entry));
+        let line = first.find(|entry| entry.kind == EntryKind::Noise)?;
+        let any = self.record.iter().any(message);
+        let which = if any { "its first message" } else { "any message" };
+        Some(Diagnosis::new(
+            "stdout_banner",
+            format!("the server printed text on stdout before {which} ({})", quoted(&line.text)),
+            STDOUT_HELP,
+        ))
+    }
+}
 
 /// What these lines mean.
 pub(super) fn read(lines: &[String]) -> Option<Diagnosis> {
@@ -87,7 +126,7 @@ fn variable_in(line: &str) -> Option<&str> {
 }
 
 /// Whether it prints how it is to be used, or says that its arguments are wrong.
-pub(super) fn usage(lines: &[String]) -> Option<Diagnosis> {
+fn usage(lines: &[String]) -> Option<Diagnosis> {
     const WRONG: [&str; 8] = [
         "unrecognized argument",
         "unexpected argument",

@@ -1,26 +1,26 @@
 //! Reports of servers that did not start.
 
-use super::{Diagnosis, Report, call, clues, down, http, process};
+use super::{Diagnosis, Report, call, clues::Said, down, http, process};
 use crate::error::{ConnectError, SecretCause, SecretError, ServerError, Stage};
 
 impl ConnectError {
     /// What is known of it, for a person.
     #[must_use]
     pub fn report(&self) -> Report {
-        let report = Report::new(self.kind(), what(self));
+        let report = Report::new(self.kind(), what(self)).on_record(self.record());
         match self {
             Self::Ended { reason, .. } => report.because(down::of(reason, true)),
-            Self::TimedOut { stage, after, stderr_tail } => {
+            Self::TimedOut { stage, after, stderr_tail, .. } => {
+                let said = Said { stderr: stderr_tail, record: &report.record };
                 let diagnosis = match stage {
-                    Stage::Handshake => process::silent(*after, stderr_tail, None),
-                    Stage::Listing => clues::read(stderr_tail).unwrap_or_else(slow_listing),
+                    Stage::Handshake => {
+                        process::silent(*after, said, self.record().address().unwrap_or_default())
+                    }
+                    Stage::Listing => said.meant().unwrap_or_else(slow_listing),
                 };
                 Report { stderr: stderr_tail.clone(), ..report }.diagnosed(Some(diagnosis))
             }
-            Self::Http(error) => {
-                let http_status = error.status();
-                Report { http_status, ..report }.diagnosed(http::diagnose(error))
-            }
+            Self::Http(error) => report.answered(error),
             Self::CommandNotFound { .. }
             | Self::NoDirectory { .. }
             | Self::Secret(_)
@@ -61,12 +61,12 @@ fn what(error: &ConnectError) -> String {
         ConnectError::TimedOut { stage, after, .. } => {
             format!("no answer during {stage} within {after:?}")
         }
-        ConnectError::UnsupportedVersion { offered } => {
+        ConnectError::UnsupportedVersion { offered, .. } => {
             format!("the server speaks MCP {offered}, which is not supported")
         }
+        ConnectError::Http(error) => http::what(error),
         ConnectError::Secret(_)
         | ConnectError::Spawn { .. }
-        | ConnectError::Http(_)
         | ConnectError::Refused { .. }
         | ConnectError::InvalidAnswer { .. } => error.to_string(),
     }

@@ -1,31 +1,33 @@
 //! Reports of links that ended.
 
-use super::{Diagnosis, Exit, Report, http, process};
+use super::{Diagnosis, Exit, Report, clues::Said, process};
 use crate::error::{DownCause, DownReason, LimitOf};
 
 impl DownReason {
     /// What is known of it, for a person.
     #[must_use]
     pub fn report(&self) -> Report {
-        Report::new("transport_down", self.kind().to_string()).because(of(self, false))
+        of(self, false)
     }
 }
 
 /// `starting` is whether the server had not been ready yet.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the others have nothing behind them")]
 pub(super) fn of(reason: &DownReason, starting: bool) -> Report {
     let exit = reason.exit_code().map(Exit::Code).or(reason.signal().map(Exit::Signal));
     let stderr = reason.stderr_tail();
-    let mut report = Report::new("transport_down", reason.kind().to_string());
-    if let DownCause::Http(error) = reason.kind() {
-        report.http_status = error.status();
-    }
-    report.exit = exit;
-    report.stderr = stderr.to_vec();
+    let report =
+        Report::new("transport_down", reason.kind().to_string()).on_record(reason.record());
+    let said = Said { stderr, record: &report.record };
     let diagnosis = match exit {
-        Some(exit) => process::ended(exit, stderr, starting),
+        Some(exit) => process::ended(exit, said, starting),
         None => diagnose(reason.kind()),
     };
-    report.diagnosed(diagnosis)
+    let report = Report { exit, stderr: stderr.to_vec(), ..report };
+    match reason.kind() {
+        DownCause::Http(error) => report.answered(error),
+        _ => report.diagnosed(diagnosis),
+    }
 }
 
 fn diagnose(cause: &DownCause) -> Option<Diagnosis> {
@@ -50,7 +52,6 @@ fn diagnose(cause: &DownCause) -> Option<Diagnosis> {
             "it floods us with questions and has stopped to read the answers",
             "update it: this is a defect of the server",
         ),
-        DownCause::Http(error) => return http::diagnose(error),
         DownCause::HttpSessionLost => Diagnosis::new(
             "session_lost",
             "the server was restarted, or forgets its sessions after a while; or a balancer sends \
@@ -77,7 +78,8 @@ fn diagnose(cause: &DownCause) -> Option<Diagnosis> {
             "it hangs, or is overloaded, or the network to it is gone",
             "look at the load of the server, and into its log",
         ),
-        DownCause::Exited { .. }
+        DownCause::Http(_)
+        | DownCause::Exited { .. }
         | DownCause::Signalled { .. }
         | DownCause::ReadFailed(_)
         | DownCause::Restarted

@@ -52,6 +52,18 @@ pub(super) fn diagnose(error: &HttpError) -> Option<Diagnosis> {
     })
 }
 
+/// What happened, without what to do.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the messages of the others have no advice")]
+pub(super) fn what(error: &HttpError) -> String {
+    match error {
+        HttpError::Tls { origin, source } => format!("no secure connection to {origin}: {source}"),
+        HttpError::TooLarge { origin, limit } => {
+            format!("{origin} sent more than {limit} bytes in one message")
+        }
+        _ => error.to_string(),
+    }
+}
+
 /// The errors behind an error, itself first; I/O errors hide one in another.
 pub(super) fn chain<'a>(
     error: &'a (dyn Error + 'static),

@@ -2,17 +2,23 @@
 
 use std::{io, time::Duration};
 
-use super::{Diagnosis, Exit, clues};
+use super::{
+    Diagnosis, Exit,
+    clues::{self, Said},
+};
+
+const NOTHING: Said<'_> = Said { stderr: &[], record: &[] };
 
 /// What ended a process, given what it said last.
-pub(super) fn ended(exit: Exit, stderr: &[String], starting: bool) -> Option<Diagnosis> {
+pub(super) fn ended(exit: Exit, said: Said<'_>, starting: bool) -> Option<Diagnosis> {
+    let banner = || said.banner().filter(|_| starting);
     match exit {
-        Exit::Signal(signal) => killed(signal, stderr),
-        Exit::Code(code) => clues::read(stderr).or_else(|| coded(code, starting)),
+        Exit::Signal(signal) => killed(signal, said),
+        Exit::Code(code) => said.meant().or_else(banner).or_else(|| coded(code, starting)),
     }
 }
 
-fn killed(signal: i32, stderr: &[String]) -> Option<Diagnosis> {
+fn killed(signal: i32, said: Said<'_>) -> Option<Diagnosis> {
     Some(match signal {
         9 => Diagnosis::new(
             "killed",
@@ -20,7 +26,7 @@ fn killed(signal: i32, stderr: &[String]) -> Option<Diagnosis> {
              memory",
             "look for it in the kernel's log (`dmesg`); give it more memory, or less to do",
         ),
-        4 | 6 | 7 | 8 | 11 => clues::read(stderr).unwrap_or_else(|| {
+        4 | 6 | 7 | 8 | 11 => said.meant().unwrap_or_else(|| {
             Diagnosis::new(
                 "crashed",
                 "it crashed by a defect in native code",
@@ -32,7 +38,7 @@ fn killed(signal: i32, stderr: &[String]) -> Option<Diagnosis> {
             "somebody told it to end: an operator, a supervisor, or a wrapper around it",
             "find out who; the restart policy starts it again",
         ),
-        _ => return clues::read(stderr),
+        _ => return said.meant(),
     })
 }
 
@@ -66,9 +72,9 @@ fn coded(code: i32, starting: bool) -> Option<Diagnosis> {
             "a program that its start script runs is not on the PATH of the child",
             "install it, or set PATH in the spec's environment",
         ),
-        137 => return killed(9, &[]),
-        139 => return killed(11, &[]),
-        143 => return killed(15, &[]),
+        137 => return killed(9, NOTHING),
+        139 => return killed(11, NOTHING),
+        143 => return killed(15, NOTHING),
         _ => return None,
     })
 }
@@ -117,11 +123,13 @@ pub(super) fn unstarted(error: &io::Error) -> Option<Diagnosis> {
 }
 
 /// What it means that a started process does not answer the handshake.
-pub(super) fn silent(after: Duration, stderr: &[String], command: Option<&str>) -> Diagnosis {
-    let installer = command.and_then(|command| command.rsplit('/').next()).filter(|name| {
+pub(super) fn silent(after: Duration, said: Said<'_>, command: &str) -> Diagnosis {
+    let noise = said.noise();
+    let installer = command.rsplit('/').next().filter(|name| {
         ["npx", "npm", "pnpm", "bunx", "uvx", "uv", "pipx", "docker", "podman"].contains(name)
     });
-    if let Some(line) = clues::http_address(stderr) {
+    let address = clues::http_address(said.stderr).or_else(|| clues::http_address(&noise));
+    if let Some(line) = address {
         return Diagnosis::new(
             "serves_http",
             format!(
@@ -131,7 +139,9 @@ pub(super) fn silent(after: Duration, stderr: &[String], command: Option<&str>) 
             "declare it as StreamableHttp with that URL, or give it the option for stdio",
         );
     }
-    if installer.is_some() || clues::is_installing(stderr) {
+    // Once it says something of its own, it is no longer the installer that is waited for.
+    let installer = installer.filter(|_| noise.is_empty());
+    if installer.is_some() || clues::is_installing(said.stderr) {
         let name = installer.unwrap_or("its package manager");
         return Diagnosis::new(
             "still_installing",
@@ -139,7 +149,7 @@ pub(super) fn silent(after: Duration, stderr: &[String], command: Option<&str>) 
             "raise `init_timeout`, or run the command once beforehand so that the package is there",
         );
     }
-    clues::read(stderr).unwrap_or_else(|| {
+    said.meant().or_else(|| said.banner()).unwrap_or_else(|| {
         Diagnosis::new(
             "silent",
             "it runs, but does not speak MCP on its stdin and stdout, or takes long to start",
@@ -170,10 +180,11 @@ mod tests {
             (Exit::Code(127), true, "program_missing"),
             (Exit::Code(137), false, "killed"),
         ] {
-            assert_eq!(code(ended(exit, &[], starting)), meant, "{exit:?}");
+            assert_eq!(code(ended(exit, NOTHING, starting)), meant, "{exit:?}");
         }
         let heap = ["FATAL ERROR: JavaScript heap out of memory".to_owned()];
-        assert_eq!(code(ended(Exit::Signal(6), &heap, false)), "out_of_memory");
+        let said = Said { stderr: &heap, record: &[] };
+        assert_eq!(code(ended(Exit::Signal(6), said, false)), "out_of_memory");
     }
 
     #[test]
@@ -195,15 +206,13 @@ mod tests {
     fn silence_is_told_apart() {
         let silent = |stderr: &[&str], command| {
             let stderr: Vec<String> = stderr.iter().map(|&line| line.to_owned()).collect();
-            code(Some(silent(Duration::from_secs(30), &stderr, command)))
+            let said = Said { stderr: &stderr, record: &[] };
+            code(Some(silent(Duration::from_secs(30), said, command)))
         };
-        assert_eq!(
-            silent(&["Server running on http://localhost:3000/mcp"], Some("node")),
-            "serves_http"
-        );
-        assert_eq!(silent(&[], Some("/usr/bin/npx")), "still_installing");
-        assert_eq!(silent(&[" Downloading torch (200MB)"], None), "still_installing");
-        assert_eq!(silent(&["X_TOKEN is required"], Some("node")), "variable_missing");
-        assert_eq!(silent(&[], Some("cat")), "silent");
+        assert_eq!(silent(&["Server running on http://localhost:3000/mcp"], "node"), "serves_http");
+        assert_eq!(silent(&[], "/usr/bin/npx"), "still_installing");
+        assert_eq!(silent(&[" Downloading torch (200MB)"], ""), "still_installing");
+        assert_eq!(silent(&["X_TOKEN is required"], "node"), "variable_missing");
+        assert_eq!(silent(&[], "cat"), "silent");
     }
 }

@@ -5,7 +5,10 @@ use std::fmt;
 use anstyle::{AnsiColor, Style};
 use textwrap::{Options, WordSplitter};
 
-use super::Report;
+use super::{
+    Report,
+    timeline::{self, Mark},
+};
 
 /// How many lines of stderr are shown, of those that the report has.
 const STDERR_SHOWN: usize = 8;
@@ -32,6 +35,9 @@ enum Ink {
     Frame,
     Label,
     Quiet,
+    Ours,
+    Theirs,
+    Wrong,
 }
 
 impl Ink {
@@ -41,6 +47,9 @@ impl Ink {
             Self::Frame => AnsiColor::Red.on_default(),
             Self::Label => AnsiColor::Cyan.on_default(),
             Self::Quiet => Style::new().dimmed(),
+            Self::Ours => AnsiColor::Blue.on_default(),
+            Self::Theirs => AnsiColor::Green.on_default(),
+            Self::Wrong => AnsiColor::Yellow.on_default(),
         }
     }
 }
@@ -77,7 +86,7 @@ impl<'a> Sheet<'a> {
         (ink, label): (Ink, &str),
         (behind, text): (&str, &str),
     ) -> fmt::Result {
-        let indent = textwrap::core::display_width(label);
+        let indent = label.chars().count();
         let options = Options::new(self.width.saturating_sub(indent))
             .break_words(false)
             .word_splitter(WordSplitter::NoHyphenation);
@@ -86,7 +95,7 @@ impl<'a> Sheet<'a> {
             if n == 0 {
                 writeln!(f, "{}{line}", self.ink(ink, label))?;
             } else {
-                let gap = " ".repeat(indent - textwrap::core::display_width(behind));
+                let gap = " ".repeat(indent - behind.chars().count());
                 writeln!(f, "{}{gap}{line}", self.ink(ink, behind))?;
             }
         }
@@ -109,7 +118,7 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    /// A frame with a title, around lines that are cut at its width.
+    /// A frame with a title, around lines that are no longer than [`Self::inside`].
     fn boxed(
         &self,
         f: &mut fmt::Formatter<'_>,
@@ -118,10 +127,51 @@ impl<'a> Sheet<'a> {
     ) -> fmt::Result {
         writeln!(f, "   {}", self.ink(Ink::Quiet, &format!("╭─[ {title} ]")))?;
         for line in lines {
-            let line = cut(&line, self.width - 5);
             writeln!(f, "   {} {line}", self.ink(Ink::Quiet, "│"))?;
         }
         writeln!(f, "   {}", self.ink(Ink::Quiet, "╰────"))
+    }
+
+    /// How many columns are within a frame.
+    fn inside(&self) -> usize {
+        self.width - 5
+    }
+
+    fn timeline(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (lines, left_out) = timeline::lines(self.report);
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let over = self.report.transport.unwrap_or("the link");
+        let title = match left_out {
+            0 => format!("what went over {over}"),
+            _ => format!("what went over {over}, {left_out} left out"),
+        };
+        let (at, size) = (widest(&lines, |line| &line.at), widest(&lines, |line| &line.size));
+        let messages = lines.iter().filter(|line| !line.size.is_empty());
+        let what = messages.map(|line| line.what.chars().count()).max().unwrap_or(0).min(32);
+        let rows = lines.iter().map(|line| {
+            let (mark, sign) = line.mark;
+            let ink = match mark {
+                Mark::Ours => Ink::Ours,
+                Mark::Theirs => Ink::Theirs,
+                Mark::Wrong => Ink::Wrong,
+                Mark::Quiet => Ink::Quiet,
+            };
+            let text = plain(&format!("{:what$} {:>size$}  {}", line.what, line.size, line.text));
+            let text = cut(text.trim_end(), self.inside().saturating_sub(at + 3));
+            let when = self.ink(Ink::Quiet, &format!("{:>at$}", line.at));
+            format!("{when} {} {text}", self.ink(ink, sign))
+        });
+        self.boxed(f, &title, rows)
+    }
+
+    /// The beginning of an HTTP answer.
+    fn answer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 4;
+        let Some(answer) = &self.report.answer else { return Ok(()) };
+        let lines = answer.lines().filter(|line| !line.trim().is_empty()).take(SHOWN);
+        self.boxed(f, "what it answered", lines.map(|line| cut(&plain(line), self.inside())))
     }
 
     fn stderr(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -134,13 +184,16 @@ impl<'a> Sheet<'a> {
             0 => "its last words on stderr".to_owned(),
             _ => format!("its last words on stderr, {left_out} lines before them left out"),
         };
-        self.boxed(f, &title, lines[left_out..].iter().map(|line| plain(line)))
+        let lines = lines[left_out..].iter().map(|line| cut(&plain(line), self.inside()));
+        self.boxed(f, &title, lines)
     }
 }
 
 impl fmt::Display for Sheet<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.headline(f)?;
+        self.timeline(f)?;
+        self.answer(f)?;
         self.stderr(f)?;
         if let Some(help) = &self.report.help {
             self.paragraph(f, (Ink::Label, "  help: "), ("", help))?;
@@ -185,6 +238,10 @@ fn plain(text: &str) -> String {
 /// Characters that turn the direction of a text around, and with it what seems to stand there.
 fn is_direction(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+}
+
+fn widest<'a>(lines: &'a [timeline::Line], part: impl Fn(&'a timeline::Line) -> &'a str) -> usize {
+    lines.iter().map(|line| part(line).chars().count()).max().unwrap_or(0)
 }
 
 fn cut(text: &str, width: usize) -> String {

@@ -261,6 +261,11 @@ impl<Kind> Remote<Kind> {
 }
 
 impl Http {
+    /// Scheme, host and port of the URL; empty if it is none.
+    pub(crate) fn origin(&self) -> String {
+        Url::parse(&self.url).map(|url| origin(&url)).unwrap_or_default()
+    }
+
     fn add_header(&mut self, name: &str, value: &str, sensitive: bool) {
         let Some(header) = self.header_name(name) else { return };
         let Ok(mut value) = HeaderValue::try_from(value) else {

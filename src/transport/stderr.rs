@@ -80,15 +80,15 @@ impl StderrTail {
 }
 
 /// The task that drains a child's stderr: until its end or, where a stranger holds it open, until the
-/// group is `gone`. The tail is complete once what was written before the child `exited` is read.
+/// group is `gone`. What it says is given to `note`, too. The tail is complete once what was written before the child `exited` is read.
 pub(crate) async fn drain(
     stream: Stream,
     tail: std::sync::Arc<StderrTail>,
-    exited: CancellationToken,
-    gone: CancellationToken,
+    (exited, gone): (CancellationToken, CancellationToken),
+    note: impl Fn(&[u8]) + Send,
 ) {
     let pipe = &stream.pipe;
-    let mut traced = Rate::new();
+    let mut traced = (Rate::new(), note);
     let mut leader_lives = true;
     loop {
         tokio::select! {
@@ -115,13 +115,19 @@ pub(crate) async fn drain(
 }
 
 /// Reads what is there, a pipe's fill at most; false at the end of the stream.
-fn read(stream: &pipe::Receiver, tail: &StderrTail, traced: &mut Rate) -> io::Result<bool> {
+fn read(
+    stream: &pipe::Receiver,
+    tail: &StderrTail,
+    (traced, note): &mut (Rate, impl Fn(&[u8])),
+) -> io::Result<bool> {
     let mut chunk = [0u8; 8 << 10];
     for _ in 0..8 {
         match stream.try_read(&mut chunk) {
             Ok(0) => return Ok(false),
             Ok(count) => {
-                trace(&tail.push(&chunk[..count]), traced);
+                let told = tail.push(&chunk[..count]);
+                note(&told);
+                trace(&told, traced);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),

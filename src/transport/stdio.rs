@@ -178,7 +178,7 @@ pub(crate) async fn read(
     if child.process.exited.is_cancelled() {
         child.stderr.complete_within(STDERR_FOLLOWS).await;
     }
-    DownReason { cause, stderr_tail: child.stderr.lines() }
+    DownReason { stderr_tail: child.stderr.lines(), ..DownReason::new(cause) }
 }
 
 /// What explains the end of a stream.

@@ -198,6 +198,7 @@ impl<'a> Attempts<'a> {
             server: self.tool.server().to_owned(),
             tool: self.tool.id().to_owned(),
             limit: CallLimit::Total,
+            record: crate::record::Record::default(),
             after: self.tool.terms().timing.total.unwrap_or_default(),
             delivery: self.ticket.delivery(),
         }

@@ -12,7 +12,7 @@ use crate::{
     },
     error::CallError,
     output::Output,
-    wire::{self, Answer, RawResult},
+    wire::{self, Answer, RawResult, RequestId},
 };
 
 /// The answer to a call, which need not be its end.
@@ -29,11 +29,12 @@ pub(super) fn about(tool: &Tool) -> About<'_> {
 /// What the answer to a call, or the lack of one, means to the host: errors without secrets.
 pub(super) fn conclude(
     tool: &Tool,
-    link: &Arc<Link>,
+    (link, id): (&Arc<Link>, RequestId),
     outcome: Result<Vec<u8>, Loss>,
 ) -> Result<Concluded, CallError> {
     let about = about(tool);
-    open(about, link, outcome).map_err(|error| about.redacted(error))
+    open(about, link, outcome)
+        .map_err(|error| about.redacted(error).on_record(|| link.record_of(id)))
 }
 
 fn open(

@@ -92,7 +92,7 @@ impl Call {
         let Stage::Waiting { tool, reply, span, kept } = stage else { return Poll::Pending };
         self.came = Some(reply.came());
         let link = Arc::clone(reply.link());
-        match conclude(&tool, &link, outcome) {
+        match conclude(&tool, (&link, reply.id()), outcome) {
             Ok(concluded) if concluded.kind != Kind::Complete => {
                 self.go_on(cx, (tool, span), (concluded, kept))
             }

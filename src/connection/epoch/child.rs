@@ -17,6 +17,7 @@ use crate::{
         link::{DownOnDrop, Link, Way},
     },
     error::{ConnectError, SecretCause, SecretError},
+    record::EntryKind,
     secret::Secret,
     spec::{ArgValue, EnvValue, Stdio},
     transport::{
@@ -95,10 +96,7 @@ impl Epoch {
         let started = stdio::start(spec, &secrets, &scope.census)?;
         let stdio::Started { leader, stdin, stdout, stderr } = started;
         let process = self.adopt(leader, room, spec)?;
-        let limits = self.connection.spec.limits;
-        let way = Way::Stream(stdin.clone());
-        let link = Link::new(self.number, self.observed(), limits, way, self.on_down());
-        let link = Arc::new(link);
+        let link = self.link(Way::Stream(stdin.clone()));
         let tail = Arc::new(StderrTail::new(scope.secrets.redactor.clone()));
         self.connection.set_stderr(Arc::clone(&tail));
         let child = Child {
@@ -114,9 +112,10 @@ impl Epoch {
             carrier: Carrier::Child(child.clone()),
         };
         self.spawn(Arc::clone(&link).write(stdin));
-        self.spawn(link.clock());
-        let (exited, gone) = (process.exited.clone(), process.gone_token());
-        self.spawn(stderr::drain(stderr, tail, exited, gone));
+        self.spawn(Arc::clone(&link).clock());
+        let ends = (process.exited.clone(), process.gone_token());
+        let note = move |lines: &[u8]| link.note(EntryKind::Stderr, lines);
+        self.spawn(stderr::drain(stderr, tail, ends, note));
         self.spawn(self.read(stdout, &running, &child));
         Ok((running, child))
     }

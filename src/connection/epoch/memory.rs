@@ -41,9 +41,7 @@ impl Epoch {
         let stream = Arc::new(memory.connect().ok_or(ConnectError::NotListening)?);
         let limits = self.connection.spec.limits;
         let sink = stream.sink();
-        let way = Way::Stream(Arc::clone(&sink));
-        let link = Link::new(self.number, self.observed(), limits, way, self.on_down());
-        let link = Arc::new(link);
+        let link = self.link(Way::Stream(Arc::clone(&sink)));
         let tools_changed = Arc::new(Notify::new());
         let (connection, changed) = (Arc::clone(&self.connection), Arc::clone(&tools_changed));
         let mut inbound = Inbound::new(connection, Arc::clone(&link), changed);

@@ -9,7 +9,7 @@ use crate::{
     connection::{
         handshake::{self, Agreement, Era, HandshakeError, Plan},
         health,
-        link::{Link, Way},
+        link::Way,
         remote::{Remote, open_sse},
     },
     error::ConnectError,
@@ -150,9 +150,7 @@ impl Epoch {
         let (far, changed) = ((endpoint, kind), Arc::clone(&tools_changed));
         let remote = Arc::new(Remote::new(&self.connection, self.span.clone(), far, changed));
         let way = Way::Exchanges(Arc::clone(&remote) as _);
-        let limits = self.connection.spec.limits;
-        let link = Link::new(self.number, self.observed(), limits, way, self.on_down());
-        let link = Arc::new(link);
+        let link = self.link(way);
         remote.attach(&link);
         self.spawn(Arc::clone(&link).clock());
         (Running { link, tools_changed, carrier: Carrier::Remote(Arc::clone(&remote)) }, remote)

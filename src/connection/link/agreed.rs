@@ -8,6 +8,7 @@ use crate::{
         handshake::{Agreement, Capabilities, Era},
         introduction::Introduction,
     },
+    record::EntryKind,
     wire::Meta,
 };
 
@@ -44,5 +45,6 @@ impl Link {
     /// Sets what every request carries from now on; only the handshake does, once.
     pub(crate) fn agree(&self, agreement: &Agreement, introduction: &Arc<Introduction>) {
         self.agreed.get_or_init(|| (agreement.clone(), Arc::clone(introduction)));
+        self.note(EntryKind::Status, format!("speaks {}", agreement.version).as_bytes());
     }
 }

@@ -7,6 +7,7 @@ use parking_lot::MutexGuard;
 use super::{Link, Loss, State};
 use crate::{
     error::{Delivery, DownCause, DownReason},
+    record::EntryKind,
     wire::RequestId,
 };
 
@@ -20,7 +21,9 @@ impl Link {
         }
     }
 
-    pub(super) fn end(&self, mut state: MutexGuard<'_, State>, reason: DownReason) {
+    pub(super) fn end(&self, mut state: MutexGuard<'_, State>, mut reason: DownReason) {
+        state.recorder.note(EntryKind::Status, reason.cause.to_string().as_bytes());
+        reason.record = state.recorder.record();
         state.down = Some(Arc::new(reason));
         state.sink = None;
         // The writer, where it is in the middle of a system call, knows better what has left.

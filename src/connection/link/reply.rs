@@ -40,6 +40,10 @@ impl Reply {
         self.exchange.is_some()
     }
 
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
+    }
+
     /// When the answer that was taken came; now, where nobody looked.
     pub(crate) fn came(&self) -> Instant {
         self.came.unwrap_or_else(Instant::now)

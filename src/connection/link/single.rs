@@ -1,12 +1,17 @@
 //! What becomes of one request alone, while its link goes on.
 
+use tokio::time::Instant;
+
 use super::{Link, Loss, Outcome, Pending, Slot, delivery_of};
-use crate::{error::Delivery, wire::RequestId};
+use crate::{error::Delivery, record::EntryKind, wire::RequestId};
 
 impl Link {
     /// Fails one request alone, if it still waits.
     pub(crate) fn fail(&self, id: RequestId, loss: Loss) {
-        let waker = self.state.lock().settle(id, Err(loss)).flatten();
+        let mut state = self.state.lock();
+        state.note_loss(id, &loss);
+        let waker = state.settle(id, Err(loss)).flatten();
+        drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -20,6 +25,10 @@ impl Link {
         }
         let unsent = delivery_of(&outcome) == Delivery::NotSent;
         let mut state = self.state.lock();
+        match &outcome {
+            Ok(frame) => state.recorder.frame((Instant::now(), id, EntryKind::Received), &[frame]),
+            Err(loss) => state.note_loss(id, loss),
+        }
         let taken = state.take(id);
         if outcome.is_ok() && taken.as_ref().is_some_and(|pending| !pending.own) {
             state.unanswered = 0;

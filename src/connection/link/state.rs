@@ -10,6 +10,7 @@ use crate::{
     connection::outbox::Outbox,
     error::{Delivery, DownReason},
     policy::Limits,
+    record::{EntryKind, recorder::Recorder},
     transport::Sink,
     wire::RequestId,
 };
@@ -39,6 +40,8 @@ pub(super) struct State {
     pub(super) unanswered: u32,
     /// When the clock task looks next; no deadline lies before it.
     pub(super) alarm: Option<Instant>,
+    /// What went over the link.
+    pub(super) recorder: Recorder,
 }
 
 pub(super) struct Pending {
@@ -76,7 +79,7 @@ pub(super) fn delivery_of(outcome: &Outcome) -> Delivery {
 }
 
 impl State {
-    pub(super) fn new(sink: Option<Arc<dyn Sink>>) -> Self {
+    pub(super) fn new(sink: Option<Arc<dyn Sink>>, recorder: Recorder) -> Self {
         Self {
             down: None,
             pending: FxHashMap::default(),
@@ -93,6 +96,7 @@ impl State {
             paused: 0,
             unanswered: 0,
             alarm: None,
+            recorder,
         }
     }
 
@@ -143,6 +147,13 @@ impl State {
         self.own -= usize::from(pending.own);
         self.release(pending.weight.take());
         Some(pending)
+    }
+
+    /// Notes that the exchange of a request failed, which is nowhere else on the record.
+    pub(super) fn note_loss(&mut self, id: RequestId, loss: &Loss) {
+        if let Loss::Http { error, .. } = loss {
+            self.recorder.note(EntryKind::Status, format!("#{id}: {error}").as_bytes());
+        }
     }
 
     /// Takes a request back from the way out, and says whether that was in time.

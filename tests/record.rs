@@ -1,0 +1,135 @@
+//! The flight recorder: what went over a link is kept, within bounds, and without secrets.
+
+#[path = "support/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use callboard::{CallError, Entry, EntryKind, Limits, RestartPolicy, Secret, ServerSpec, Session};
+use serde_json::json;
+use world::{await_status, eventually};
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn once(stdio: callboard::Stdio) -> ServerSpec {
+    ServerSpec::new("a", stdio).restart(RestartPolicy::never())
+}
+
+fn of(entries: &[Entry], kind: EntryKind, method: &str) -> Vec<Entry> {
+    let wanted = |entry: &&Entry| entry.kind == kind && entry.method.as_deref() == Some(method);
+    entries.iter().filter(wanted).cloned().collect()
+}
+
+#[test]
+fn requests_and_answers_are_on_the_record_with_time_number_size_and_beginning() {
+    world::run(async |world| {
+        let session = world.open([once(world.echo())]).await;
+        let text = "x".repeat(5000);
+        session.call("a.echo", json!({ "text": text })).await.unwrap();
+        let record = session.server("a").unwrap().record();
+        let entries = record.entries();
+        assert_eq!((record.server(), record.epoch()), (Some("a"), Some(1)));
+        let [sent] = &of(&entries, EntryKind::Sent, "tools/call")[..] else {
+            panic!("{entries:?}")
+        };
+        let [received] = &of(&entries, EntryKind::Received, "tools/call")[..] else {
+            panic!("{entries:?}")
+        };
+        assert_eq!(sent.id, received.id);
+        assert!(sent.at <= received.at && sent.size > 5000 && received.size > 5000);
+        assert!(sent.cut && sent.text.len() <= 112, "{sent:?}");
+        assert!(sent.text.contains(r#""name":"echo""#), "{sent:?}");
+        let ready = |entry: &Entry| entry.kind == EntryKind::Status && entry.text == "ready";
+        assert!(entries.iter().any(ready), "{entries:?}");
+        assert!(entries.is_sorted_by_key(|entry| entry.at));
+    });
+}
+
+#[test]
+fn the_record_has_the_beginning_and_the_end_and_no_more() {
+    world::run(async |world| {
+        let few = Limits::default().with_record(20, 40);
+        let session = world.open([once(world.echo()).limits(few)]).await;
+        for n in 0..200 {
+            session.call("a.echo", json!({ "text": n })).await.unwrap();
+        }
+        let record = session.server("a").unwrap().record();
+        let entries = record.entries();
+        let messages = entries.iter().filter(|entry| entry.kind != EntryKind::Status);
+        assert_eq!(messages.count(), 20);
+        assert!(record.left_out() > 300, "{record:?}");
+        assert_eq!(entries[0].id, Some(1), "the handshake is kept");
+        assert!(entries.iter().all(|entry| entry.text.len() <= 256), "{entries:?}");
+        let off = once(world.echo()).limits(Limits::default().with_record(0, 0));
+        let session = world.open([off]).await;
+        session.call("a.echo", json!({})).await.unwrap();
+        assert!(session.server("a").unwrap().record().is_empty());
+    });
+}
+
+/// The last lines of stderr, noise and the end, in their order.
+#[test]
+fn what_else_a_server_says_is_on_the_record_of_its_end() {
+    world::run(async |world| {
+        let chatty = "echo out; echo err >&2; read line; exit 5";
+        let session = world.open([once(world.stdio("sh").args(["-c", chatty]))]).await;
+        let handle = session.server("a").unwrap();
+        await_status(&handle, LONG, |status| status.last_error.is_some()).await;
+        let entries = handle.record().entries();
+        let said = |kind, text: &str| {
+            entries.iter().position(|entry| entry.kind == kind && entry.text.contains(text))
+        };
+        let noise = said(EntryKind::Noise, "out").unwrap();
+        let end = said(EntryKind::Status, "exited with code 5").unwrap();
+        assert!(noise < end, "{entries:?}");
+        let report = handle.report().unwrap();
+        assert_eq!(report.exit, Some(callboard::Exit::Code(5)));
+        assert_eq!(report.record, entries);
+    });
+}
+
+/// All that can be told of a failure, in one text.
+async fn told(session: &Session, error: &CallError) -> String {
+    let handle = session.server("a").unwrap();
+    let (record, report) = (handle.record(), error.report());
+    let json = serde_json::to_string(&report).unwrap();
+    format!(
+        "{error:?} {error} {report:?} {report} {json} {record:?} {:?} {} {:?} {:?} {:?}",
+        record.entries(),
+        record.to_cassette(),
+        record.to_cassette(),
+        handle.status(),
+        handle.report(),
+    )
+}
+
+#[test]
+fn a_secret_is_in_no_record_report_or_cassette() {
+    world::run(async |world| {
+        let planted = format!("planted-{:032x}", fastrand::u128(..));
+        for record in [(32, 112), (1000, usize::MAX)] {
+            let limits = Limits::default().with_record(record.0, record.1);
+            let stdio = world.hostile("secret-stderr");
+            let file = world.folder().join("secret");
+            std::fs::write(&file, &planted).unwrap();
+            let spec = once(stdio.env_from("TOKEN", Secret::file(&file))).limits(limits);
+            let session = world.open([spec]).await;
+            // At every place, so that the end of what is kept cuts it in two once.
+            for before in 0..100 {
+                let text = format!("{}{planted} and more", "x".repeat(before));
+                let call = session.call("a.echo", json!({ "text": text }));
+                drop(call.idle_timeout(Duration::from_secs(10)).await);
+                let sleep = session.call("a.sleep", json!({ "ms": 60_000, "why": planted }));
+                if before % 33 == 0 {
+                    let error = sleep.idle_timeout(Duration::from_millis(20)).await.unwrap_err();
+                    let told = told(&session, &error).await;
+                    for length in [planted.len(), 16, 10] {
+                        assert!(!told.contains(&planted[..length]), "{length} of it: {told}");
+                    }
+                }
+            }
+            let handle = session.server("a").unwrap();
+            eventually(LONG, "it says something", || !handle.stderr_tail().is_empty()).await;
+        }
+    });
+}

@@ -4,7 +4,8 @@ use serde_json::{Value as Json, json};
 
 use super::{
     policies::{
-        BREAKER, CACHE, LIMITS, RATE, RESTART, RETRY, maybe_time, read_restart, restart_schema,
+        BREAKER, CACHE, HEALTH, LIMITS, RATE, RESTART, RETRY, maybe_time, read_restart,
+        restart_schema,
     },
     reader::Reader,
     table::{Field, Table, Take, time_text},
@@ -14,8 +15,8 @@ use super::{
 use crate::policy::SchemaCheck;
 use crate::{
     policy::{
-        CachePolicy, CallOptions, CircuitBreaker, Limits, RateLimit, RestartPolicy, RetryPolicy,
-        WhenDown,
+        CachePolicy, CallOptions, CircuitBreaker, HealthCheck, Limits, RateLimit, RestartPolicy,
+        RetryPolicy, WhenDown,
     },
     spec::{Opening, ServerSpec},
 };
@@ -131,6 +132,20 @@ pub(super) static SERVER: Table<ServerSpec> = Table(&[
         get: |spec| {
             let written = |one: RateLimit| RATE.write(&one, &RateLimit::default());
             spec.rate_limit.map_or(Json::Null, |limit| written(limit).into())
+        },
+    },
+    Field {
+        name: "health",
+        about: "Declares the server down when it no longer answers.",
+        take: Take::Other(
+            |spec, node, reader| {
+                HEALTH.read(spec.health.insert(HealthCheck::default()), node, reader)
+            },
+            || HEALTH.schema(),
+        ),
+        get: |spec| {
+            let written = |one: HealthCheck| HEALTH.write(&one, &HealthCheck::default());
+            spec.health.map_or(Json::Null, |check| written(check).into())
         },
     },
     Field {

@@ -1,4 +1,4 @@
-//! The keys of policies: restarts, limits, breaker, rate, retries, cache.
+//! The keys of policies: restarts, limits, breaker, health, rate, retries, cache.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use super::{
     tree::{Node, Value},
 };
 use crate::policy::{
-    Backoff, CachePolicy, CircuitBreaker, Lifetime, Limits, RateLimit, RestartMode, RestartPolicy,
-    RetryPolicy,
+    Backoff, CachePolicy, CircuitBreaker, HealthCheck, Lifetime, Limits, RateLimit, RestartMode,
+    RestartPolicy, RetryPolicy,
 };
 
 const MODES: [&str; 3] = ["never", "on_failure", "always"];
@@ -128,6 +128,12 @@ pub(super) static LIMITS: Table<Limits> = Table(&[
         get: |limits| limits.max_call_bytes.into(),
     },
     Field {
+        name: "max_memory",
+        about: "Bytes of resident memory of its processes; more restart it. Default: no limit.",
+        take: Take::Count(|limits, count| limits.max_memory = Some(count)),
+        get: |limits| limits.max_memory.into(),
+    },
+    Field {
         name: "max_frame",
         about: "Bytes of the largest message the server may send. Default: 64 MiB.",
         take: Take::Count(|limits, count| limits.max_frame = size(count)),
@@ -159,6 +165,33 @@ pub(super) static BREAKER: Table<CircuitBreaker> = Table(&[
         about: "For how long. Default: 60s.",
         take: Take::Time(|breaker, time| breaker.recovery = time),
         get: |breaker| time_text(breaker.recovery),
+    },
+]);
+
+pub(super) static HEALTH: Table<HealthCheck> = Table(&[
+    Field {
+        name: "probe_after",
+        about: "After how many calls in a row that timed out it is probed. Default: 3.",
+        take: Take::Count(|check, count| check.probe_after = Some(small(count))),
+        get: |check| check.probe_after.into(),
+    },
+    Field {
+        name: "probe_every",
+        about: "After how long a silence it is probed. Default: never.",
+        take: Take::Time(|check, time| check.probe_every = Some(time)),
+        get: |check| maybe_time(check.probe_every),
+    },
+    Field {
+        name: "probe_within",
+        about: "How long it has to answer a probe. Default: 10s.",
+        take: Take::Time(|check, time| check.probe_within = time),
+        get: |check| time_text(check.probe_within),
+    },
+    Field {
+        name: "down_after",
+        about: "After how many calls in a row that timed out it is taken for dead. Default: never.",
+        take: Take::Count(|check, count| check.down_after = Some(small(count))),
+        get: |check| check.down_after.into(),
     },
 ]);
 

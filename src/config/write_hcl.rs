@@ -9,7 +9,8 @@ use super::{
 use crate::ServerSpec;
 
 /// Keys whose values are blocks.
-const BLOCKS: [&str; 6] = ["restart", "limits", "circuit_breaker", "rate_limit", "retry", "cache"];
+const BLOCKS: [&str; 7] =
+    ["restart", "limits", "circuit_breaker", "rate_limit", "health", "retry", "cache"];
 
 /// Keys under which secrets may stand.
 const SECRET: [&str; 4] = ["args", "env", "headers", "auth"];

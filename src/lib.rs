@@ -32,6 +32,7 @@ mod skill;
 pub mod layer;
 
 // What a host reads.
+mod alert;
 mod approval;
 mod arguments;
 mod canonical;
@@ -69,6 +70,7 @@ mod transport;
 mod usage;
 mod wire;
 
+pub use alert::{Alarm, Alert};
 pub use approval::{ApprovalRequest, Decision};
 pub use arguments::Arguments;
 #[cfg(feature = "http")]

@@ -1,8 +1,10 @@
 //! The root handle: one supervision tree.
 
 mod builder;
+mod watched;
 
 pub use builder::RuntimeBuilder;
+pub(crate) use watched::WeakRuntime;
 
 use std::{
     collections::HashMap,
@@ -296,13 +298,15 @@ impl Drop for LastRites {
         // What it holds is dropped after the lock.
         let held = self.sessions.lock().as_mut().and_then(|book| book.remove(&self.number));
         drop(held);
+        self.scope.book.changed();
         self.open.ended.cancel();
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Sessions keep their runtime, so all of them are closing by now.
+        // Sessions keep their runtime, so all of them are closing by now; what watches them is over.
+        self.undertakers.token().cancel();
         self.supervisor.stop();
     }
 }

@@ -2,6 +2,8 @@
 
 mod take;
 
+pub(crate) use take::of_server;
+
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};

@@ -54,6 +54,9 @@
 //! | `watchdog not started` | WARN | `callboard::process` | `error` |
 //! | `ledger not kept` | WARN | `callboard::process` | `error` |
 //! | `orphans ended` | WARN | `callboard::process` | `count` |
+//! | `alert raised` | WARN | `callboard::alert` | `alert`, `session`, `server` |
+//! | `alert cleared` | INFO | `callboard::alert` | `alert`, `session`, `server` |
+//! | `alert panicked` | WARN | `callboard::alert` | `alert` |
 //! | `actor died` | ERROR | `callboard::bug` | `actor`, `error` |
 //!
 //! A server that needs attention warns, an error is a defect of this crate, and what comes with every
@@ -107,6 +110,8 @@ pub const WIRE: &str = "callboard::wire";
 pub const CATALOG: &str = "callboard::catalog";
 /// How calls and other requests ended.
 pub const CALL: &str = "callboard::call";
+/// The host's alerts: raised, cleared, or panicked.
+pub const ALERT: &str = "callboard::alert";
 /// What is done so that no process outlives the host.
 pub const PROCESS: &str = "callboard::process";
 /// Defects of this crate.

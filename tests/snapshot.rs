@@ -3,14 +3,21 @@
 #[path = "support/world.rs"]
 mod world;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use callboard::{
-    Backoff, BreakerState, CircuitBreaker, Limits, Phase, RestartPolicy, Runtime, ServerSnapshot,
-    ServerSpec, Session, Snapshot, TransportKind,
+    Alarm, Alert, Backoff, BreakerState, CircuitBreaker, Limits, Phase, RestartPolicy, Runtime,
+    ServerSnapshot, ServerSpec, Session, Snapshot, TransportKind,
 };
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use world::{World, await_status, eventually, run};
 
@@ -212,5 +219,94 @@ fn a_snapshot_can_be_taken_outside_of_the_async_runtime() {
         assert_eq!(taken.sessions[0].servers[0].phase, Phase::Ready);
         let _world: Arc<World> = world;
         session.close().await;
+    });
+}
+
+/// What an alert tells, as it comes.
+fn told(
+    runtime: &Runtime,
+    condition: impl Fn(&ServerSnapshot) -> bool + Send + 'static,
+) -> (Alert, mpsc::Receiver<(String, bool)>) {
+    let (tell, told) = mpsc::channel(16);
+    let alert = runtime.alert("watch", condition, move |alarm: Alarm| {
+        let server = format!("{} {}/{}", alarm.alert, alarm.session, alarm.server.name);
+        tell.try_send((server, alarm.raised)).unwrap();
+    });
+    (alert, told)
+}
+
+async fn next(told: &mut mpsc::Receiver<(String, bool)>) -> (String, bool) {
+    tokio::time::timeout(LONG, told.recv()).await.expect("nothing is told").unwrap()
+}
+
+#[test]
+fn an_alert_tells_once_that_it_holds_and_once_that_it_does_not() {
+    run(async |world| {
+        let down = |server: &ServerSnapshot| server.phase == Phase::Failed;
+        let (alert, mut alarms) = told(&world.runtime, down);
+        assert_eq!(alert.name(), "watch");
+        let never = RestartPolicy::never();
+        let spec = ServerSpec::new("a", world.script("puppet.py")).restart(never);
+        let session = world.open([spec, ServerSpec::new("b", world.echo())]).await;
+        let server = session.server("a").unwrap();
+        for _ in 0..2 {
+            world::signal(server.status().pid.unwrap(), Signal::KILL);
+            assert_eq!(next(&mut alarms).await, ("watch test/a".to_owned(), true));
+            server.restart();
+            assert_eq!(next(&mut alarms).await, ("watch test/a".to_owned(), false));
+            server.ready().await.unwrap();
+        }
+        world::signal(server.status().pid.unwrap(), Signal::KILL);
+        assert!(next(&mut alarms).await.1);
+        // Of what is gone, nothing holds any more.
+        session.close().await;
+        assert_eq!(next(&mut alarms).await, ("watch test/a".to_owned(), false));
+        drop(alert);
+        assert!(tokio::time::timeout(LONG, alarms.recv()).await.unwrap().is_none());
+    });
+}
+
+/// Nothing changes but counts: they are looked at from time to time.
+#[test]
+fn an_alert_can_watch_how_calls_fare() {
+    run(async |world| {
+        let fails = |server: &ServerSnapshot| server.usage.error_rate > 0.4;
+        let (alert, mut alarms) = told(&world.runtime, fails);
+        let session = puppet(&world).await;
+        session.call("a.say", json!({ "result": "{}" })).await.unwrap();
+        session.call("a.say", json!({ "result": "5" })).await.unwrap_err();
+        assert!(next(&mut alarms).await.1);
+        alert.keep();
+        session.close().await;
+        assert!(!next(&mut alarms).await.1);
+    });
+}
+
+#[test]
+fn an_alert_that_panics_or_blocks_holds_up_nobody() {
+    run(async |world| {
+        let panics = world.runtime.alert("panics", |_| panic!("by its condition"), |_| {});
+        let callback = |_: Alarm| panic!("by its callback");
+        let also = world.runtime.alert("also", |server| server.pid.is_some(), callback);
+        let (blocked, released) = (Arc::new(AtomicBool::new(false)), Arc::new(Barrier::new(2)));
+        let (blocks, release) = (Arc::clone(&blocked), Arc::clone(&released));
+        let blocking = world.runtime.alert(
+            "blocks",
+            |server| server.pid.is_some(),
+            move |alarm| {
+                if alarm.raised {
+                    blocks.store(true, Ordering::SeqCst);
+                    release.wait();
+                }
+            },
+        );
+        let session = puppet(&world).await;
+        eventually(LONG, "it blocks", || blocked.load(Ordering::SeqCst)).await;
+        session.call("a.say", json!({ "result": "{}" })).await.unwrap();
+        let (alert, mut alarms) = told(&world.runtime, |server| server.pid.is_some());
+        assert!(next(&mut alarms).await.1);
+        tokio::task::spawn_blocking(move || released.wait()).await.unwrap();
+        session.close().await;
+        drop((panics, also, blocking, alert));
     });
 }

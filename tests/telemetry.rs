@@ -18,12 +18,14 @@ use std::{
 };
 
 use callboard::{
-    CallOptions, CircuitBreaker, FormAnswer, FormQuestion, Host, HostCapabilities, HostFuture,
-    Phase, RestartPolicy, RetryPolicy, ServerSpec, Session, StreamableHttp, TraceContext,
+    Alarm, CallOptions, CircuitBreaker, FormAnswer, FormQuestion, Host, HostCapabilities,
+    HostFuture, Phase, RestartPolicy, RetryPolicy, ServerSnapshot, ServerSpec, Session,
+    StreamableHttp, TraceContext,
 };
 use capture::{Told, captured, events, spans};
 use http_server::HttpServer;
 use serde_json::json;
+use tokio::sync::Notify;
 use world::{World, await_status, eventually};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -119,6 +121,13 @@ async fn open(world: &World, specs: impl IntoIterator<Item = ServerSpec>) -> Ses
 
 /// Losses, restarts, a server that is given up, and its calls.
 async fn live_badly(world: &World) {
+    let failed = |server: &ServerSnapshot| server.phase == Phase::Failed;
+    let raised = Arc::new(Notify::new());
+    let tell = Arc::clone(&raised);
+    let alert = world.runtime.alert("failed", failed, move |alarm: Alarm| {
+        tell.notify_one();
+        assert!(alarm.raised, "a callback that panics");
+    });
     let breaker = CircuitBreaker::default().threshold(1);
     let hangs = ServerSpec::new("hangs", world.hostile("hang-call")).circuit_breaker(breaker);
     let gone = ServerSpec::new("gone", world.stdio("/no/such/program"));
@@ -148,7 +157,14 @@ async fn live_badly(world: &World) {
     echo("strays").total_timeout(short).await.unwrap_err();
     echo("asks").await.unwrap();
     echo("talks").await.unwrap();
+    raised.notified().await;
     session.close().await;
+    eventually(LONG, "it is cleared, and panics", || {
+        !events("callboard::alert").is_empty()
+            && events("callboard::alert").iter().any(|one| one.get("message") == "alert panicked")
+    })
+    .await;
+    drop(alert);
 }
 
 /// What goes well, with everything that a server and its host have to ask.

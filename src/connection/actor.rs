@@ -402,6 +402,7 @@ pub(crate) fn breaker_moved(connection: &Connection) {
         if moved {
             telemetry::breaker_moved(&connection.span, state);
             connection.usage.meter.breaker(state);
+            connection.scope.book.changed();
         }
         moved
     });
@@ -451,6 +452,7 @@ fn tell_all(
     telemetry::status_changed(&connection.span, (from, &status), error, pending);
     let server = Arc::clone(connection.name());
     let events = &connection.scope.events;
+    connection.scope.book.changed();
     events.send(|| Event::Status { server, from, status: Box::new(status) });
 }
 

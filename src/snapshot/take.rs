@@ -35,7 +35,7 @@ impl Runtime {
 
 fn session(held: &Held) -> SessionSnapshot {
     let SessionScope { id, opened, book, tasks, .. } = &*held.scope;
-    let servers = held.roster.look().iter().map(|connection| server(connection)).collect();
+    let servers = held.roster.look().iter().map(|connection| of_server(connection)).collect();
     SessionSnapshot {
         id: id.to_string(),
         since: *opened,
@@ -45,7 +45,8 @@ fn session(held: &Held) -> SessionSnapshot {
     }
 }
 
-fn server(connection: &Connection) -> ServerSnapshot {
+/// A server at this moment.
+pub(crate) fn of_server(connection: &Connection) -> ServerSnapshot {
     let status = connection.status();
     let (tools, usage) = usage(connection);
     ServerSnapshot {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tracing::{Level, Span, debug, error, info, trace, warn};
 
-use super::{BUG, CALL, CATALOG, PROCESS, STATUS, STDERR, WIRE};
+use super::{ALERT, BUG, CALL, CATALOG, PROCESS, STATUS, STDERR, WIRE};
 use crate::{
+    alert::Alarm,
     error::{CallError, ServerError, headline},
     status::{BreakerState, Phase, Status},
 };
@@ -132,4 +133,17 @@ pub(crate) fn ledger_missing(span: &Span, error: &std::io::Error) {
 
 pub(crate) fn ledgers_swept(span: &Span, count: usize) {
     warn!(target: PROCESS, parent: span, count, "orphans ended");
+}
+
+pub(crate) fn alert_moved(Alarm { alert, session, server, raised }: &Alarm) {
+    let (alert, session, server) = (&**alert, &**session, &*server.name);
+    if *raised {
+        warn!(target: ALERT, alert, session, server, "alert raised");
+    } else {
+        info!(target: ALERT, alert, session, server, "alert cleared");
+    }
+}
+
+pub(crate) fn alert_panicked(alert: &str) {
+    warn!(target: ALERT, alert, "alert panicked");
 }

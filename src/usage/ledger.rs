@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{CallTotals, ServerUsage, Usage};
 use crate::{meter::ServerMeter, telemetry::Labels};
 
 /// The books of one runtime.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(Mutex<Books>);
+pub(crate) struct Ledger {
+    books: Mutex<Books>,
+    /// Told when anything in them stands otherwise than before, but for counts.
+    changed: watch::Sender<()>,
+}
 
 #[derive(Debug, Default)]
 struct Books {
@@ -41,13 +45,18 @@ impl Ledger {
     pub(crate) fn open(self: &Arc<Self>, number: u64) -> Book {
         let unrouted = Arc::new(Usage::new(Instant::now(), ServerMeter::of_nobody()));
         let usage = Arc::new(SessionUsage { unrouted, servers: Mutex::default() });
-        self.0.lock().open.insert(number, Arc::clone(&usage));
+        self.books.lock().open.insert(number, Arc::clone(&usage));
         Book { number, ledger: Arc::clone(self), usage }
+    }
+
+    /// Tells of changes of a status from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// All calls of the runtime.
     pub(crate) fn totals(&self) -> CallTotals {
-        let books = self.0.lock();
+        let books = self.books.lock();
         let mut totals = books.closed;
         books.open.values().for_each(|usage| totals.add(usage.totals()));
         totals
@@ -67,6 +76,11 @@ impl Book {
         usage
     }
 
+    /// The status of a server has changed.
+    pub(crate) fn changed(&self) {
+        self.ledger.changed.send_replace(());
+    }
+
     /// All calls of the session.
     pub(crate) fn totals(&self) -> CallTotals {
         self.usage.totals()
@@ -83,7 +97,7 @@ impl SessionUsage {
 
 impl Drop for Book {
     fn drop(&mut self) {
-        let mut books = self.ledger.0.lock();
+        let mut books = self.ledger.books.lock();
         books.open.remove(&self.number);
         books.closed.add(self.usage.totals());
     }

@@ -22,7 +22,8 @@
 //! # JSON
 //!
 //! Servers are found under `mcpServers` (Claude Desktop, Claude Code, Cursor, Windsurf, Cline),
-//! `servers` (VS Code), `mcp` (opencode) and `context_servers` (Zed). What only callboard knows
+//! `servers` (VS Code), `mcp` (opencode) and `context_servers` (Zed); with the feature `toml`, under
+//! `mcp_servers` of a TOML file (Codex), too. What only callboard knows
 //! stands in an entry under `"callboard"`:
 //!
 //! ```json
@@ -88,6 +89,8 @@ mod schema;
 mod secrets;
 mod snippet;
 mod table;
+#[cfg(feature = "toml")]
+mod toml;
 mod tree;
 mod watch;
 mod words;
@@ -113,6 +116,7 @@ pub use write_hcl::to_hcl;
 use crate::spec::ServerSpec;
 use document::Declared;
 use reader::{Notation, Reader, Source};
+use tree::Node;
 
 /// No file of servers is larger; one that also keeps a client's history comes near it.
 const LARGEST: u64 = 16 << 20;
@@ -193,7 +197,7 @@ pub enum LoadError {
 }
 
 /// Reads a file of servers; its ending says in which form it is (`.hcl` with the feature `hcl`,
-/// anything else is JSON). `${workspaceFolder}` is the project that the file belongs to, or else the
+/// `.toml` with the feature `toml`, anything else is JSON). `${workspaceFolder}` is the project that the file belongs to, or else the
 /// current folder.
 ///
 /// It reads the file, and what that names, and does not wait for anything else.
@@ -211,15 +215,22 @@ pub fn load(path: impl AsRef<Path>) -> Result<Loaded, LoadError> {
     })?;
     let file = path.display().to_string();
     let absolute = std::path::absolute(path).map_err(unreadable)?;
-    let unknown = |hint| Err(LoadError::UnknownForm { path: path.to_owned(), hint });
     match path.extension().and_then(|ending| ending.to_str()) {
         #[cfg(feature = "hcl")]
         Some("hcl") => parse_blocks(&text, &file, absolute.parent()),
         #[cfg(not(feature = "hcl"))]
         Some("hcl") => {
-            unknown("this program was built without HCL (the cargo feature `hcl` of callboard)")
+            let hint = "this program was built without HCL (the cargo feature `hcl` of callboard)";
+            Err(LoadError::UnknownForm { path: path.to_owned(), hint })
         }
-        Some("toml") => unknown("TOML is not read: write the servers down as JSON"),
+        #[cfg(feature = "toml")]
+        Some("toml") => parse_toml_in(&text, &file, absolute.parent()),
+        #[cfg(not(feature = "toml"))]
+        Some("toml") => {
+            let hint =
+                "this program was built without TOML (the cargo feature `toml` of callboard)";
+            Err(LoadError::UnknownForm { path: path.to_owned(), hint })
+        }
         _ => parse(&text, &file, absolute.parent()),
     }
 }
@@ -245,7 +256,7 @@ pub fn parse_hcl(text: &str, name: &str) -> Result<Loaded, LoadError> {
 
 #[cfg(feature = "hcl")]
 fn parse_blocks(text: &str, file: &str, folder: Option<&Path>) -> Result<Loaded, LoadError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = unmarked(text);
     let root = hcl::parse(text).map_err(|broken| LoadError::Syntax(syntax(text, file, broken)))?;
     let project = project_of(folder);
     let source = Source { file, text, folder, project: &project, notation: Notation::Own };
@@ -254,15 +265,45 @@ fn parse_blocks(text: &str, file: &str, folder: Option<&Path>) -> Result<Loaded,
     Ok(loaded(declared, reader))
 }
 
+/// Reads servers from a text in TOML, as of a file of Codex of this name.
+///
+/// # Errors
+///
+/// [`LoadError::Syntax`], if it is no TOML.
+#[cfg(feature = "toml")]
+pub fn parse_toml(text: &str, name: &str) -> Result<Loaded, LoadError> {
+    parse_toml_in(text, name, None)
+}
+
+#[cfg(feature = "toml")]
+fn parse_toml_in(text: &str, file: &str, folder: Option<&Path>) -> Result<Loaded, LoadError> {
+    let text = unmarked(text);
+    let root = toml::parse(text).map_err(|broken| LoadError::Syntax(syntax(text, file, broken)))?;
+    Ok(of_client((text, file), folder, &root, Notation::Own))
+}
+
 fn parse(text: &str, file: &str, folder: Option<&Path>) -> Result<Loaded, LoadError> {
-    // Some editors mark a text as UTF-8.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = unmarked(text);
     let root = json::parse(text).map_err(|broken| LoadError::Syntax(syntax(text, file, broken)))?;
+    Ok(of_client((text, file), folder, &root, Notation::Dollar))
+}
+
+fn of_client(
+    (text, file): (&str, &str),
+    folder: Option<&Path>,
+    root: &Node,
+    notation: Notation,
+) -> Loaded {
     let project = project_of(folder);
-    let source = Source { file, text, folder, project: &project, notation: Notation::Dollar };
-    let mut reader = Reader::new(source, &root);
-    let declared = document::read(&root, &mut reader);
-    Ok(loaded(declared, reader))
+    let source = Source { file, text, folder, project: &project, notation };
+    let mut reader = Reader::new(source, root);
+    let declared = document::read(root, &mut reader);
+    loaded(declared, reader)
+}
+
+/// Some editors mark a text as UTF-8.
+fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn loaded(declared: Declared, reader: Reader<'_>) -> Loaded {

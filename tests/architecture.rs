@@ -74,6 +74,7 @@ fn crates_for_one_thing_are_named_where_it_is_done() {
     only_in("jsonc_parser::", &["config/json.rs"]);
     only_in("hcl_edit::", &["config/hcl.rs"]);
     only_in("humantime::", &["config/table.rs"]);
+    only_in("toml_edit::", &["config/toml.rs"]);
     only_in("dotenvy::", &["config/reached.rs"]);
 }
 

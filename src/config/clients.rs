@@ -11,7 +11,8 @@ use super::{
     tree::{Member, Node, Value},
 };
 #[cfg(feature = "oauth")]
-use crate::{Auth, OAuth};
+use crate::OAuth;
+use crate::{Auth, Secret, StreamableHttp};
 
 /// Where our own keys stand in an entry.
 pub(super) const OWN: &str = "callboard";
@@ -39,13 +40,14 @@ pub(super) const SHARED: [&str; 7] =
     ["command", "args", "env", "env_file", "cwd", "url", "headers"];
 
 /// Keys that say how a client behaves, and mean nothing to a runtime.
-const THEIRS: [&str; 27] = [
+const THEIRS: [&str; 31] = [
     "alwaysAllow",
     "alwaysLoad",
     "autoApprove",
     "autoApproved",
     "autoStart",
     "chatTitle",
+    "default_tools_approval_mode",
     "description",
     "dev",
     "displayName",
@@ -62,9 +64,12 @@ const THEIRS: [&str; 27] = [
     "note",
     "provider",
     "sandbox",
+    "scopes",
     "settings",
     "source",
+    "supports_parallel_tool_calls",
     "tags",
+    "tools",
     "trust",
     "version",
 ];
@@ -127,6 +132,41 @@ static CLIENT: Table<Entry> = Table(&[
         get: |_| Json::Null,
     },
     Field {
+        name: "required",
+        about: "Makes opening the session wait for this server.",
+        take: Take::Flag(|entry, required| entry.spec.required = required),
+        get: |_| Json::Null,
+    },
+    Field {
+        name: "startup_timeout_sec",
+        about: "How long one start may take.",
+        take: Take::Time(|entry, time| entry.spec.init_timeout = time),
+        get: |_| Json::Null,
+    },
+    Field {
+        name: "tool_timeout_sec",
+        about: "How long a call may take in all.",
+        take: Take::Time(|entry, time| entry.spec.call_options.total_timeout = Some(time)),
+        get: |_| Json::Null,
+    },
+    Field {
+        name: "bearer_token_env_var",
+        about: "The variable that holds a bearer token.",
+        take: Take::Text(|entry, name| {
+            entry.remote.http.auth = Some(Auth::bearer(Secret::env(name)));
+        }),
+        get: |_| Json::Null,
+    },
+    Field {
+        name: "env_http_headers",
+        about: "Headers, and the variables that hold their values.",
+        take: Take::Other(
+            read_header_variables,
+            || json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+        ),
+        get: |_| Json::Null,
+    },
+    Field {
         name: OWN,
         about: "What only callboard knows.",
         take: Take::Other(read_own, own_schema),
@@ -138,7 +178,9 @@ static CLIENT: Table<Entry> = Table(&[
 pub(super) fn read(entry: &mut Entry, members: &[Member], reader: &mut Reader<'_>) {
     for member in members {
         let key = (ours(&member.name), &member.node);
-        let tools = TOOLS.iter().find(|(theirs, _)| *theirs == member.name);
+        // Codex has settings of tools by this name, too.
+        let is_list = matches!(member.node.value, Value::List(_));
+        let tools = TOOLS.iter().find(|(theirs, _)| *theirs == member.name && is_list);
         let known = tools
             .is_some_and(|(_, ours)| SERVER.take(&mut entry.spec, (ours, &member.node), reader))
             || CLIENT.take(entry, key, reader)
@@ -166,6 +208,15 @@ fn unmeant(member: &Member, reader: &mut Reader<'_>) {
         let theirs = ALIASES.into_iter().chain(TOOLS).map(|(theirs, _)| theirs);
         let known = CLIENT.names().chain(SHARED).chain(theirs);
         reader.unknown(member, known);
+    }
+}
+
+fn read_header_variables(entry: &mut Entry, node: &Node, reader: &mut Reader<'_>) {
+    let Some(members) = node.members() else { return reader.expected(node, "an object") };
+    for member in members {
+        let Some(name) = reader.text(&member.node) else { continue };
+        let taken = std::mem::replace(&mut entry.remote, StreamableHttp::new(""));
+        entry.remote = taken.header_from(&member.name, Secret::env(name));
     }
 }
 

@@ -15,6 +15,9 @@ use crate::ServerSpec;
 const SECTIONS: [&str; 6] =
     ["mcpServers", "servers", "mcp", "context_servers", "amp.mcpServers", "mcp.servers"];
 
+/// The same in Codex, whose file is TOML.
+const CODEX: &str = "mcp_servers";
+
 /// What a document declares.
 #[derive(Default)]
 pub(super) struct Declared {
@@ -76,7 +79,7 @@ fn section(member: &Member, reader: &mut Reader<'_>, declared: &mut Declared) ->
             reader.source.notation = before;
             return true;
         }
-        name if SECTIONS.contains(&name) => {
+        name if SECTIONS.contains(&name) || (name == CODEX && reader.is_toml()) => {
             servers(node, reader, declared);
             return true;
         }

@@ -38,7 +38,7 @@ pub(super) enum Notation {
     /// `{env:VAR}`, too.
     Braced,
     /// The form has a way of its own, and a text is what it says.
-    #[cfg(feature = "hcl")]
+    #[cfg(any(feature = "hcl", feature = "toml"))]
     Own,
 }
 
@@ -105,6 +105,11 @@ impl<'a> Reader<'a> {
     /// Says that something else was expected.
     pub(super) fn expected(&mut self, node: &Node, wanted: &str) {
         self.fault(node.at, format!("{wanted} is wanted here, not {}", node.what()), None);
+    }
+
+    /// Whether the document is TOML. The other form with a way of its own has blocks.
+    pub(super) fn is_toml(&self) -> bool {
+        !matches!(self.source.notation, Notation::Dollar | Notation::Braced)
     }
 
     /// A text that is no reference.
@@ -205,7 +210,7 @@ impl<'a> Reader<'a> {
         let parsed = match self.source.notation {
             Notation::Dollar => words::parse(&text),
             Notation::Braced => words::parse_braced(&text),
-            #[cfg(feature = "hcl")]
+            #[cfg(any(feature = "hcl", feature = "toml"))]
             Notation::Own => Ok(vec![Word::Text(text)]),
         };
         parsed

@@ -76,6 +76,15 @@ impl Node {
 
     /// The path from here to what stands at this byte.
     pub(super) fn path_to(&self, at: usize) -> String {
+        let (path, found) = self.descend(at);
+        // Tables of TOML may be scattered, so that what is near need not be what is meant.
+        let mut searched = String::new();
+        if !found && self.search(at, &mut searched) { searched } else { path }
+    }
+
+    /// The path to what is nearest before this byte, and whether it begins there.
+    fn descend(&self, at: usize) -> (String, bool) {
+        let mut found = self.at == at;
         let mut path = String::new();
         let mut here = Some(self);
         while let Some(node) = here {
@@ -83,6 +92,7 @@ impl Node {
                 Value::Map(members) => {
                     let after = members.partition_point(|member| member.at <= at);
                     after.checked_sub(1).map(|n| &members[n]).map(|member| {
+                        found |= member.at == at;
                         push(&mut path, member);
                         &member.node
                     })
@@ -97,8 +107,26 @@ impl Node {
                 _ => None,
             }
             .filter(|node| node.at <= at);
+            found |= here.is_some_and(|node| node.at == at);
         }
-        path
+        (path, found)
+    }
+
+    /// Looks for what begins at this byte, wherever it is.
+    fn search(&self, at: usize, path: &mut String) -> bool {
+        if self.at == at {
+            return true;
+        }
+        let Value::Map(members) = &self.value else { return false };
+        members.iter().any(|member| {
+            let length = path.len();
+            push(path, member);
+            let found = member.at == at || member.node.search(at, path);
+            if !found {
+                path.truncate(length);
+            }
+            found
+        })
     }
 }
 

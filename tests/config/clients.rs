@@ -78,6 +78,39 @@ fn files_of_opencode_and_others_load() {
     assert_eq!(names(&load("zed.json")), ["docs"]);
 }
 
+#[test]
+fn files_of_codex_load() {
+    let loaded = load("codex.toml");
+    assert!(loaded.warnings.is_empty(), "{:#?}", loaded.warnings);
+    assert_eq!((names(&loaded), loaded.disabled.len()), (vec!["context7", "figma"], 1));
+    assert_eq!(loaded.line_of("figma"), Some(18));
+    let context = shown(&loaded, "context7");
+    for part in [
+        "(\"LOCAL_TOKEN\", inherited)",
+        "(\"MY_ENV_VAR\", literal(…))",
+        "init_timeout: 20s",
+        "total_timeout: Some(45.5s)",
+        "only_tools: Some([\"resolve-library-id\", \"get-library-docs\"])",
+    ] {
+        assert!(context.contains(part), "{part} is not in {context}");
+    }
+    let figma = shown(&loaded, "figma");
+    assert!(figma.contains("Bearer(Secret(env FIGMA_OAUTH_TOKEN))"), "{figma}");
+    assert!(figma.contains("(\"x-team\", Secret(env FIGMA_TEAM))"), "{figma}");
+
+    let text = "[mcp_servers.a]\ncommand = \"x\"\n[tui]\nx = 1\n[mcp_servers.b]\ncomand = \"x\"\n";
+    let loaded = config::parse_toml(text, "x.toml").unwrap();
+    assert_eq!(names(&loaded), ["a"]);
+    assert_eq!(
+        lines(&loaded.warnings),
+        ["x.toml:6:1: mcp_servers.b.comand: nothing is called so here, and it has no effect; \
+          did you mean \"command\"?"]
+    );
+    assert!(loaded.faults[0].to_string().contains("5:14: mcp_servers.b: it has neither"));
+    let broken = config::parse_toml("a = 1\nb = [", "x.toml").unwrap_err().to_string();
+    assert!(broken.starts_with("x.toml:2:"), "{broken}");
+}
+
 /// Claude Code keeps servers of projects beside those of the user.
 #[test]
 fn servers_of_the_current_project_go_before_those_of_the_user() {

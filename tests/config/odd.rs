@@ -30,10 +30,15 @@ proptest! {
         any in "\\PC{0,60}",
         json in torn("vscode.json"),
         hcl in torn("servers.hcl"),
+        toml in torn("codex.toml"),
     ) {
-        for text in [&any, &json, &hcl] {
+        for text in [&any, &json, &hcl, &toml] {
             let lines = text.lines().count().max(1) + 1;
-            for outcome in [config::parse_json(text, "x"), config::parse_hcl(text, "x")] {
+            for outcome in [
+                config::parse_json(text, "x"),
+                config::parse_hcl(text, "x"),
+                config::parse_toml(text, "x"),
+            ] {
                 let faults = match outcome {
                     Ok(loaded) => [loaded.faults, loaded.warnings, loaded.notes].concat(),
                     Err(LoadError::Syntax(fault)) => vec![fault],
@@ -51,6 +56,12 @@ fn deep_and_long_texts_are_refused_or_read_at_once() {
         let deep = format!("mcp_server \"a\" {{\n x = {}", text.repeat(20_000));
         assert!(config::parse_hcl(&deep, "x.hcl").is_err(), "{text}");
     }
+    for text in ["[", "{a=", "a."] {
+        let deep = format!("x = {}", text.repeat(20_000));
+        assert!(config::parse_toml(&deep, "x.toml").is_err(), "{text}");
+    }
+    let dotted = format!("{}a = 1", "a.".repeat(20_000));
+    assert!(config::parse_toml(&dotted, "x.toml").is_err());
     let wide = format!("{{ \"mcpServers\": {{ {} }} }}", r#""a": {},"#.repeat(20_000));
     let loaded = parse(&wide);
     assert!(loaded.specs.is_empty() && loaded.faults.len() == 1000, "they are counted no further");

@@ -22,7 +22,7 @@ pub(super) static STDIO: Table<Stdio> = Table(&[
         about: "The program to start: a path, or a name that is looked up on PATH.",
         take: Take::Other(
             read_command,
-            || json!({ "type": ["string", "array"], "items": { "type": "string" } }),
+            || json!({ "type": ["string", "array", "object"], "items": { "type": "string" } }),
         ),
         get: |stdio| stdio.command.to_string_lossy().into(),
     },
@@ -210,7 +210,7 @@ fn values_schema() -> Json {
     json!({ "type": "object", "additionalProperties": { "anyOf": [plain, reference_schema()] } })
 }
 
-/// A program, or a program and its arguments in one list.
+/// A program, or a program and its arguments in one list, or, as Zed had it, all in one object.
 fn read_command(stdio: &mut Stdio, node: &Node, reader: &mut Reader<'_>) {
     match &node.value {
         Value::List(nodes) => {
@@ -222,6 +222,16 @@ fn read_command(stdio: &mut Stdio, node: &Node, reader: &mut Reader<'_>) {
             // Its own go first, wherever others stand.
             let others = std::mem::replace(&mut stdio.args, arguments);
             stdio.args.extend(others);
+        }
+        Value::Map(members) if node.get("path").is_some() => {
+            for member in members {
+                match member.name.as_str() {
+                    "path" => read_command(stdio, &member.node, reader),
+                    "args" => read_args(stdio, &member.node, reader),
+                    "env" => read_env(stdio, &member.node, reader),
+                    _ => reader.unknown(member, ["path", "args", "env"].into_iter()),
+                }
+            }
         }
         _ => {
             if let Some(command) = reader.resolved(node) {

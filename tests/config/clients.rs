@@ -111,6 +111,21 @@ fn files_of_codex_load() {
     assert!(broken.starts_with("x.toml:2:"), "{broken}");
 }
 
+/// Settings of VS Code, and Zed as it was.
+#[test]
+fn older_places_of_servers_are_found_too() {
+    let text = r#"{ "editor.tabSize": 2, "mcp": { "inputs": [{ "id": "k", "type": "promptString" }],
+        "servers": { "a": { "command": "x", "env": { "K": "${input:k}" } } } },
+        "context_servers": { "b": { "command": { "path": "y", "args": ["z"], "env": { "L": "1" } },
+        "settings": {} } } }"#;
+    let loaded = parse(text);
+    assert!(loaded.faults.is_empty() && loaded.warnings.is_empty(), "{loaded:#?}");
+    assert_eq!((names(&loaded), loaded.inputs.len()), (vec!["a", "b"], 1));
+    assert!(shown(&loaded, "a").contains("Secret(provider input:k)"));
+    let zed = shown(&loaded, "b");
+    assert!(zed.contains("command: \"y\", args: [Literal(\"z\")], env: [(\"L\""), "{zed}");
+}
+
 /// Claude Code keeps servers of projects beside those of the user.
 #[test]
 fn servers_of_the_current_project_go_before_those_of_the_user() {

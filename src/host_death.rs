@@ -17,6 +17,9 @@ use std::path::PathBuf;
 /// systems, only the process groups of the servers are killed, and a server that is started in the
 /// very moment of the host's death may stay.
 ///
+/// This is for servers that are careless, and no fence around those that mean harm: a process that
+/// takes the mark off itself, and leaves its group and its parent, is not found.
+///
 /// Where the watchdog dies with the host, the next runtime of the same user ends what is left: it
 /// finds it in the ledger (Linux), a file for each runtime in `$XDG_RUNTIME_DIR/callboard`, or nowhere
 /// if that is not set and no [folder](Self::ledger_in) is given. The ledger of a runtime that lives is

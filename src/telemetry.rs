@@ -82,7 +82,7 @@
 //! | `callboard.calls.queued` | gauge | `server` |
 //! | `callboard.bytes` | counter | `server`, `direction` |
 //! | `callboard.epochs` | counter | `server` |
-//! | `callboard.restarts` | counter | `server` |
+//! | `callboard.restarts` | counter | `server`, `reason` |
 //! | `callboard.breakers` | gauge | `server`, `state` |
 //! | `callboard.processes.leaked` | gauge | |
 //!

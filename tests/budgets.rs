@@ -178,6 +178,7 @@ async fn hogs(inner: &World, limits: Limits, budget: Budget) {
     let DownCause::Memory { resident, limit, .. } = *reason.kind() else { panic!("{reason}") };
     assert!(resident > limit && limit == 150 * MIB, "{reason}");
     assert!(reason.to_string().starts_with("memory: "), "{reason}");
+    assert_eq!(reason.kind().as_str(), "memory");
     let status = await_status(&hog, LONG, Status::is_ready).await;
     assert_eq!(status.restarts, 1);
     assert_eq!(small.status().epoch, 1, "it is not the one");

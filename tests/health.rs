@@ -82,6 +82,7 @@ fn a_server_that_swallows_calls_and_a_probe_is_restarted() {
             }
             let reason = restarted(&session).await;
             assert!(matches!(reason.kind(), DownCause::Unresponsive { .. }), "{reason}");
+            assert_eq!(reason.kind().as_str(), "unresponsive");
             session.close().await;
         }
     });

@@ -11,7 +11,8 @@ use std::{
 };
 
 use callboard::{
-    Backoff, CallOptions, LeakReport, RestartPolicy, Runtime, Server, ServerSpec, Session, testing,
+    Backoff, Budget, CallOptions, LeakReport, RestartPolicy, Runtime, Server, ServerSpec, Session,
+    testing,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -67,7 +68,8 @@ pub(crate) struct Left {
 impl Lives {
     /// Starts what the whole run needs.
     pub(crate) async fn begin() -> Self {
-        let runtime = Runtime::start().await;
+        // It starts more than any host that means well.
+        let runtime = Runtime::builder().budget(Budget::unlimited()).start().await;
         let http = [HttpServer::start(), HttpServer::start()];
         let shared = Arc::new(Shared {
             runtime,

@@ -265,7 +265,8 @@ impl ActorState {
             let asleep = from.is_asleep();
             if epoch > status.epoch && epoch > 1 && !asleep {
                 status.restarts += 1;
-                self.connection.usage.meter.restarted();
+                let reason = status.last_error.as_ref().map_or("unknown", ServerError::kind);
+                self.connection.usage.meter.restarted(reason);
             }
             status.epoch = epoch;
             if let Some(error) = &error {

@@ -214,6 +214,15 @@ pub enum ServerError {
 }
 
 impl ServerError {
+    /// A stable name of it, in snake case: [`ConnectError::kind`], or [`DownCause::as_str`].
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect(error) => error.kind(),
+            Self::Down(reason) => reason.cause.as_str(),
+        }
+    }
+
     /// Whether the host itself asked for it.
     pub(crate) fn was_asked_for(&self) -> bool {
         matches!(self, Self::Down(reason) if reason.was_asked_for())

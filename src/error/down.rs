@@ -88,6 +88,34 @@ pub enum DownCause {
     Internal,
 }
 
+impl DownCause {
+    /// A stable name of the cause, in snake case; part of this crate's semver promise. Of
+    /// [`Http`](Self::Http), that of the [`HttpError`].
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Exited { .. } => "exited",
+            Self::Signalled { .. } => "signalled",
+            Self::StreamEnded => "stream_ended",
+            Self::WriteFailed(_) => "write_failed",
+            Self::ReadFailed(_) => "read_failed",
+            Self::FrameTooLarge { .. } => "frame_too_large",
+            Self::NotReading { .. } => "not_reading",
+            Self::Http(error) => error.kind(),
+            Self::HttpSessionLost => "http_session_lost",
+            Self::ProtocolChanged => "protocol_changed",
+            Self::Memory { .. } => "memory",
+            Self::Unresponsive { .. } => "unresponsive",
+            Self::Unanswered { .. } => "unanswered",
+            Self::Restarted => "restarted",
+            Self::Unused => "unused",
+            Self::Removed => "removed",
+            Self::SessionClosed => "session_closed",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 impl DownReason {
     pub(crate) fn new(cause: DownCause) -> Self {
         Self { cause, stderr_tail: Vec::new(), record: Record::default() }

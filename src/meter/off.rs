@@ -37,7 +37,7 @@ impl ServerMeter {
     pub(crate) fn link_started(&self, _works: bool, _took: Duration) {}
     pub(crate) fn link_ended(&self, _failed: bool, _lasted: Duration) {}
     pub(crate) fn link_gone(&self, _took: Duration) {}
-    pub(crate) fn restarted(&self) {}
+    pub(crate) fn restarted(&self, _reason: &'static str) {}
     pub(crate) fn breaker(&self, _state: Option<BreakerState>) {}
 }
 

@@ -132,7 +132,6 @@ pub(crate) struct ServerMeter {
     sent: Counter,
     received: Counter,
     epochs: Counter,
-    restarts: Counter,
     stops: Histogram,
     breaker: Mutex<Option<&'static str>>,
 }
@@ -146,7 +145,6 @@ impl ServerMeter {
             sent: counter!(metric::BYTES, with(&labels, "direction", "sent")),
             received: counter!(metric::BYTES, with(&labels, "direction", "received")),
             epochs: counter!(metric::EPOCHS, labels.clone()),
-            restarts: counter!(metric::RESTARTS, labels.clone()),
             stops: histogram!(metric::STOP_DURATION, labels.clone()),
             breaker: Mutex::default(),
             server: Arc::clone(server),
@@ -203,8 +201,9 @@ impl ServerMeter {
         self.stops.record(took.as_secs_f64());
     }
 
-    pub(crate) fn restarted(&self) {
-        self.restarts.increment(1);
+    /// These are few, so nothing is kept registered for them.
+    pub(crate) fn restarted(&self, reason: &'static str) {
+        counter!(metric::RESTARTS, with(&self.labels, "reason", reason)).increment(1);
     }
 
     /// Where its breaker stands from now on.

@@ -223,6 +223,18 @@ fn a_second_signal_ends_it_at_once_and_leaves_nothing() {
 }
 
 #[test]
+fn nothing_outlives_a_command_that_is_killed() {
+    world::run(async |world| {
+        for mode in ["hang-call", "ignore-term"] {
+            let mut child = hanging(&world, mode).await;
+            child.kill().await.unwrap();
+            eventually(LONG, "nothing is left", || world.processes().is_empty()).await;
+            std::fs::remove_file(world.log_path()).unwrap();
+        }
+    });
+}
+
+#[test]
 fn whoever_stops_reading_ends_it_quietly() {
     world::run(async |world| {
         let many = hostile(&["many-tools", "--count", "2000"]);

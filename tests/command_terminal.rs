@@ -188,8 +188,45 @@ fn forms_are_filled_in_at_the_terminal_and_nowhere_else() {
         terminal.sees("declined").await;
         assert_eq!(terminal.code().await, Some(0));
 
+        let mut terminal = Terminal::open(&world, &args);
+        terminal.sees("Enter to fill it in, n to decline").await;
+        terminal.types("\n").await;
+        terminal.sees("  name").await;
+        terminal.types("\n").await;
+        // It has to have one.
+        terminal.sees("that has to be said").await;
+        terminal.types("Ada\n").await;
+        // The rest stays as the server proposes it.
+        for field in ["check", "firstLine", "email", "homepage", "birthdate", "integer", "number"] {
+            terminal.sees(&format!("  {field}")).await;
+            terminal.types("\n").await;
+        }
+        for _ in 0..5 {
+            terminal.sees("num").await;
+            terminal.types("\n").await;
+        }
+        terminal.sees("\"name\": \"Ada\"").await;
+        assert_eq!(terminal.code().await, Some(0));
+
         let nobody = run(&world, &args).await;
         assert!(nobody.code == Some(0) && nobody.err.contains("this is no terminal"), "{nobody:?}");
+    });
+}
+
+#[test]
+fn progress_is_shown_on_a_terminal() {
+    world::run(async |world| {
+        let args = ["call", "trigger-long-running-operation", "duration=2", "steps=20"];
+        let mut terminal = Terminal::open(&world, &on(&args, &everything()));
+        terminal.sees(" % ").await;
+        terminal.sees("Long running operation completed").await;
+        assert_eq!(terminal.code().await, Some(0));
+        let mut args = args.to_vec();
+        args.push("--quiet");
+        let mut terminal = Terminal::open(&world, &on(&args, &everything()));
+        terminal.sees("Long running operation completed").await;
+        assert!(!terminal.shown.contains('%'), "{}", terminal.shown);
+        assert_eq!(terminal.code().await, Some(0));
     });
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     Context,
-    args::{self, take_url},
+    args::{self, Servers, take_url},
     exit::{Exit, Failure},
     open, servers,
     terminal::Terminal,
@@ -83,12 +83,16 @@ async fn pasted(
 }
 
 /// Has a person log in to a server that wants that and declares nothing else.
-pub(crate) fn or_login(spec: ServerSpec) -> ServerSpec {
+pub(crate) fn or_login(args: &Servers, spec: ServerSpec) -> ServerSpec {
     let login = OAuth::new(CLIENT);
-    spec.or_login(match folder() {
-        Some(folder) => login.store(FileTokenStore::new(folder)),
-        None => login,
-    })
+    let Some(folder) = folder() else { return spec.or_login(login) };
+    #[cfg(feature = "keyring")]
+    if args.keyring {
+        return spec.or_login(login.store(callboard::KeyringTokenStore::new(CLIENT, folder)));
+    }
+    #[cfg(not(feature = "keyring"))]
+    let _ = args;
+    spec.or_login(login.store(FileTokenStore::new(folder)))
 }
 
 /// Where tokens are kept for the next run (XDG Base Directory Specification).

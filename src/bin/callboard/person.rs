@@ -112,8 +112,12 @@ async fn field(
     loop {
         talk.say(&format!("  {name}{about}{}{default}:", choices.as_deref().unwrap_or_default()));
         let line = talk.line().await?;
-        if line.is_empty() && (!required || !described["default"].is_null()) {
-            return Some(None);
+        if line.is_empty() {
+            if !required || !described["default"].is_null() {
+                return Some(None);
+            }
+            talk.say("  that has to be said; Ctrl-D gives the form up");
+            continue;
         }
         match typed(&line, described, schema) {
             Ok(value) => return Some(Some(value)),

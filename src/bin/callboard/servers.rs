@@ -44,7 +44,7 @@ pub(crate) fn opened(args: &Servers, specs: Vec<ServerSpec>) -> Vec<ServerSpec> 
             None => spec,
         };
         // Whatever is not there is said, and costs the others nothing.
-        login::or_login(spec).optional()
+        login::or_login(args, spec).optional()
     };
     specs.into_iter().map(opened).collect()
 }

@@ -32,6 +32,10 @@ pub(crate) struct Servers {
     /// Allow a URL that is plain http and leads to another machine
     #[arg(long)]
     pub(crate) allow_http: bool,
+    /// Keep the tokens of logins in the system's keyring, not in files
+    #[cfg(feature = "keyring")]
+    #[arg(long)]
+    pub(crate) keyring: bool,
     /// How long a server may take to start, such as 90s (default: 30s)
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) init_timeout: Option<Duration>,

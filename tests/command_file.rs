@@ -98,7 +98,7 @@ fn every_kind_of_broken_file_is_explained() {
             ("odd.json", odd),
             ("broken.hcl", "mcp_server \"a\" {\n  transport = \n}\n"),
             ("odd.hcl", "mcp_server \"a\" {\n  transport = \"stdio\"\n  agrs = []\n}\n"),
-            ("servers.toml", "[mcp_servers.a]\ncommand = \"x\"\n"),
+            ("broken.toml", "[mcp_servers.a]\ncommand = \n"),
         ] {
             let ran = said_of(&world, name, text).await;
             assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{name}: {ran:?}");

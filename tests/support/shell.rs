@@ -32,10 +32,25 @@ impl Ran {
     pub(crate) fn shown(&self, world: &World) -> String {
         let folder = world.folder().display().to_string();
         let root = world::root().display().to_string();
-        let clean = |text: &str| text.replace(&folder, "FOLDER").replace(&root, "REPOSITORY");
+        let clean = |text: &str| {
+            without_times(text).replace(&folder, "FOLDER").replace(&root, "REPOSITORY")
+        };
         let code = self.code.map_or("none".to_owned(), |code| code.to_string());
         format!("exit: {code}\n--- stdout\n{}--- stderr\n{}", clean(&self.out), clean(&self.err))
     }
+}
+
+/// A text without the boxes that show, by the clock, what went over a link.
+fn without_times(text: &str) -> String {
+    let mut inside = false;
+    let keep = |line: &&str| {
+        let (begins, ends) = (line.contains("╭─[ what went over"), line.contains("╰────"));
+        inside |= begins;
+        let kept = !inside;
+        inside &= !ends;
+        kept
+    };
+    text.split_inclusive('\n').filter(keep).collect()
 }
 
 /// The command with these arguments, in the folder of the world. What it starts is marked as this

@@ -19,13 +19,13 @@ pub(crate) enum ConfigCommand {
     /// Say everything that is wrong with a file, or odd; nothing is started
     #[command(after_help = help::CHECK)]
     Check {
-        /// JSON as of any MCP client, or HCL
+        /// JSON or TOML as of any MCP client, or HCL
         file: PathBuf,
     },
     /// Print the servers of a file in the other form
     #[command(after_help = help::CONVERT)]
     Convert {
-        /// JSON as of any MCP client, or HCL
+        /// JSON or TOML as of any MCP client, or HCL
         file: PathBuf,
         /// The form (default: the one that the file does not have)
         #[arg(long)]

@@ -8,7 +8,8 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Servers")]
 pub(crate) struct Servers {
-    /// The file that declares the servers: JSON as of any MCP client, or HCL [env: CALLBOARD_CONFIG]
+    /// The file that declares the servers: JSON or TOML as of any MCP client, or HCL
+    /// [env: CALLBOARD_CONFIG]
     #[arg(short = 'f', long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Of the file, take no other servers than this one; may be repeated

@@ -286,7 +286,7 @@ fn a_server_is_written_down_for_every_client() {
         assert_eq!(text["mcpServers"]["linear"]["url"], "https://mcp.linear.app/mcp");
         // Of a server that no file has.
         let args = ["snippet", "--client", "claude"];
-        let mut words = shell::on(&args, &["npx", "-y", "@scope/server-x"].map(str::to_owned));
+        let mut words = on(&args, &["npx", "-y", "@scope/server-x"].map(str::to_owned));
         let ran = run(&world, &words).await;
         assert!(ran.code == Some(0) && ran.out.contains("\"server-x\""), "{ran:?}");
         words[2] = "nobody".to_owned();

@@ -25,6 +25,7 @@ mod answer;
 mod client;
 mod fault;
 mod serving;
+mod tape;
 
 pub use client::Client;
 pub use fault::{Fault, Faults};
@@ -37,8 +38,10 @@ use tokio::sync::mpsc;
 use tracing::Span;
 
 use serving::Deed;
+use tape::Tape;
 
 use crate::{
+    record::Cassette,
     scope::Scope,
     transport::memory::{Memory, MemoryListener},
     wire,
@@ -80,6 +83,8 @@ struct Inner {
 struct Board {
     era: Era,
     offers: Mutex<Offers>,
+    /// What it plays instead of what it offers.
+    tape: Option<Tape>,
 }
 
 #[derive(Default)]
@@ -105,8 +110,25 @@ impl Server {
     /// A server of this era that offers nothing yet, and listens. To be called on tokio.
     #[must_use]
     pub fn speaking(era: Era) -> Self {
+        Self::of(Board { era, offers: Mutex::default(), tape: None })
+    }
+
+    /// A server that does what a recorded one did, and listens: to a request that is like a recorded
+    /// one, but for its number and its `_meta`, it gives what was given then, with the notifications
+    /// that came before the answer. Requests that are alike get their answers in the order of the
+    /// recording, and then the last one. What was left unanswered stays so. Others are refused, as are
+    /// those whose answer was cut. To be called on tokio.
+    ///
+    /// What a server asked of its host is not played. [Faults](Self::fault) go before the recording.
+    #[must_use]
+    pub fn replay(cassette: &Cassette) -> Self {
+        let tape = Some(Tape::of(cassette));
+        Self::of(Board { era: Era::default(), offers: Mutex::default(), tape })
+    }
+
+    fn of(board: Board) -> Self {
         let (memory, listener) = Memory::pair();
-        let board = Arc::new(Board { era, offers: Mutex::default() });
+        let board = Arc::new(board);
         let listener = Arc::new(tokio::sync::Mutex::new(listener));
         let inner = Inner { board, memory, listener, tasks: Mutex::new(None) };
         let server = Self { inner: Arc::new(inner) };

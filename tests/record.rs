@@ -123,6 +123,7 @@ fn a_secret_is_in_no_record_report_or_cassette() {
                 if before % 33 == 0 {
                     let error = sleep.idle_timeout(Duration::from_millis(20)).await.unwrap_err();
                     let told = told(&session, &error).await;
+                    assert!(told.contains("[redacted]"), "{told}");
                     for length in [planted.len(), 16, 10] {
                         assert!(!told.contains(&planted[..length]), "{length} of it: {told}");
                     }
@@ -131,5 +132,62 @@ fn a_secret_is_in_no_record_report_or_cassette() {
             let handle = session.server("a").unwrap();
             eventually(LONG, "it says something", || !handle.stderr_tail().is_empty()).await;
         }
+    });
+}
+
+/// Everything that a host may want to know of a session over a server: the same of a recording of it.
+#[cfg(feature = "testing")]
+async fn asked(session: &Session) -> Vec<String> {
+    let mut told = Vec::new();
+    for (tool, arguments) in [
+        ("a.echo", json!({ "text": "one" })),
+        ("a.add", json!({ "a": 1, "b": 2 })),
+        ("a.echo", json!({ "text": "two" })),
+        ("a.fail", json!({})),
+        ("a.rpcerror", json!({})),
+        ("a.progress", json!({ "n": 3 })),
+    ] {
+        let mut call = session.call(tool, arguments);
+        let mut progress = call.progress();
+        let outcome = call.await;
+        let mut steps = 0;
+        while progress.next().await.is_some() {
+            steps += 1;
+        }
+        told.push(match outcome {
+            Ok(output) => format!("{tool}: {} {} {steps}", output.is_error(), output.text()),
+            Err(error) => format!("{tool}: {error} {steps}"),
+        });
+    }
+    let names = session.tools().iter().map(|tool| tool.id().to_owned()).collect::<Vec<_>>();
+    told.push(names.join(" "));
+    told
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn a_cassette_plays_what_was_recorded() {
+    use callboard::{Cassette, testing};
+
+    world::run(async |world| {
+        let whole = Limits::default().with_record(10_000, usize::MAX);
+        for server in [world.hostile("normal"), world.hostile("normal").arg("--discover")] {
+            let session = world.open([once(server).limits(whole)]).await;
+            let told = asked(&session).await;
+            let file = world.folder().join("cassette.jsonl");
+            let cassette = session.server("a").unwrap().record().to_cassette();
+            std::fs::write(&file, cassette.to_string()).unwrap();
+            session.close().await;
+            let read: Cassette = std::fs::read_to_string(&file).unwrap().parse().unwrap();
+            assert_eq!(read.to_string(), cassette.to_string());
+            let server = testing::Server::replay(&read);
+            let session = world.open([ServerSpec::new("a", server.transport())]).await;
+            assert_eq!(asked(&session).await, told);
+            let error = session.call("a.echo", json!({ "text": "three" })).await.unwrap_err();
+            assert!(error.to_string().contains("on the cassette"), "{error}");
+            session.close().await;
+            server.stop().await;
+        }
+        assert!("{}".parse::<Cassette>().is_err() && "".parse::<Cassette>().is_err());
     });
 }

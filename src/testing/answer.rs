@@ -32,9 +32,14 @@ impl Board {
             Before::Answer(error) => Err(error),
             Before::Do(deed) => return Some(deed),
             Before::Hang => return std::future::pending().await,
-            Before::Go => match greeting {
-                Some(greeting) => greeting,
-                None => self.serve_request(&method, &params).await?,
+            Before::Go => match (&self.tape, greeting) {
+                (Some(tape), _) if method != "subscriptions/listen" => {
+                    let message = tape.play(id, &method, &params);
+                    let Some(message) = message else { return std::future::pending().await };
+                    return Some(after(fault, id, message).await);
+                }
+                (None, Some(greeting)) => greeting,
+                (_, _) => self.serve_request(&method, &params).await?,
             },
         };
         let message = match answered {

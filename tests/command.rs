@@ -23,8 +23,25 @@ fn it_teaches_what_it_can_do() {
     world::run(async |world| {
         let help = run(&world, &["--help"]).await;
         assert_snapshot!("help", help.shown(&world));
-        for topic in ["tools", "call", "resources", "read", "prompts", "prompt", "completions"] {
-            let help = run(&world, &[topic, "--help"]).await;
+        for topic in [
+            "tools",
+            "call",
+            "resources",
+            "read",
+            "prompts",
+            "prompt",
+            "doctor",
+            "watch",
+            "login",
+            "bench",
+            "snippet",
+            "config schema",
+            "config check",
+            "config convert",
+            "completions",
+        ] {
+            let words: Vec<_> = topic.split(' ').chain(["--help"]).collect();
+            let help = run(&world, &words).await;
             assert_eq!(help.code, Some(0), "{help:?}");
             assert!(help.out.contains("Examples:\n  callboard "), "{help:?}");
         }
@@ -128,6 +145,28 @@ fn a_server_behind_a_url_is_used_by_its_url() {
         let sum = run(&world, &args).await.json();
         assert_eq!(sum["tool"], "server-127-0-0-1.add");
         assert_eq!(sum["result"]["content"][0]["text"], "5");
+    });
+}
+
+#[test]
+fn servers_of_other_makers_are_used_all_the_same() {
+    world::run(async |world| {
+        std::fs::write(world.folder().join("note.txt"), "written down").unwrap();
+        let folder = world.folder().to_str().unwrap().to_owned();
+        let files = world::installed("node/node_modules/.bin/mcp-server-filesystem");
+        let files = [files.to_str().unwrap().to_owned(), folder.clone()];
+        let path = format!("path={folder}/note.txt");
+        let read = run(&world, &on(&["call", "read_text_file", &path], &files)).await;
+        assert_eq!((read.code, read.out.as_str()), (Some(0), "written down\n"), "{read:?}");
+        let path = format!("path={folder}/nothing.txt");
+        let none = run(&world, &on(&["call", "read_text_file", &path], &files)).await;
+        assert!(none.code == Some(1) && none.err.contains("says that it failed"), "{none:?}");
+
+        let time = world::installed("python/bin/mcp-server-time").to_str().unwrap().to_owned();
+        let args = ["call", "get_current_time", "timezone=Europe/Zurich", "--json"];
+        let now = run(&world, &on(&args, &[time])).await;
+        let text = now.json()["result"]["content"][0]["text"].to_string();
+        assert!(now.code == Some(0) && text.contains("Europe/Zurich"), "{now:?}");
     });
 }
 

@@ -150,9 +150,11 @@ impl Shot {
         let raw = slot.text();
         let cut = raw.len() < slot.size;
         let text = self.redacted(&raw, cut);
+        // As exact as it is when it is kept.
+        let at = slot.at.saturating_duration_since(self.born.0).as_micros() as u64;
         let is_message = matches!(slot.kind, EntryKind::Sent | EntryKind::Received);
         Entry {
-            at: slot.at.saturating_duration_since(self.born.0),
+            at: Duration::from_micros(at),
             kind: slot.kind,
             id: Some(slot.id).filter(|id| *id > 0),
             method: wire::method_of(&text).filter(|_| is_message),

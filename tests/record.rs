@@ -179,7 +179,7 @@ fn a_cassette_plays_what_was_recorded() {
             std::fs::write(&file, cassette.to_string()).unwrap();
             session.close().await;
             let read: Cassette = std::fs::read_to_string(&file).unwrap().parse().unwrap();
-            assert_eq!(read.to_string(), cassette.to_string());
+            assert_eq!(read, cassette);
             let server = testing::Server::replay(&read);
             let session = world.open([ServerSpec::new("a", server.transport())]).await;
             assert_eq!(asked(&session).await, told);

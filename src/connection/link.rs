@@ -459,3 +459,6 @@ impl std::fmt::Debug for Link {
         f.debug_struct("Link").field("epoch", &self.epoch).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

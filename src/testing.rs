@@ -24,6 +24,8 @@
 mod answer;
 mod client;
 mod fault;
+#[doc(hidden)]
+pub mod fuzzed;
 mod serving;
 mod tape;
 
@@ -245,6 +247,11 @@ impl Server {
     #[must_use]
     pub fn calls(&self) -> Vec<(String, Value)> {
         self.inner.board.offers.lock().calls.clone()
+    }
+
+    /// The same, which it forgets: for a server that is called for hours.
+    pub fn take_calls(&self) -> Vec<(String, Value)> {
+        std::mem::take(&mut self.inner.board.offers.lock().calls)
     }
 
     /// Ends every connection, and refuses others; returns when none is left.

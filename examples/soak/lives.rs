@@ -36,7 +36,7 @@ pub(crate) struct Lives {
     shared: Arc<Shared>,
     lasting: Session,
     /// What the lasting session's server in memory is.
-    _memory: testing::Server,
+    memory: testing::Server,
 }
 
 struct Shared {
@@ -88,7 +88,7 @@ impl Lives {
             ServerSpec::new("http", shared.http[0].way()).restart(policy()),
         ];
         let lasting = shared.runtime.session("lasting").servers(specs).open().await;
-        Self { shared, lasting: lasting.expect("it opens"), _memory: memory }
+        Self { shared, lasting: lasting.expect("it opens"), memory }
     }
 
     pub(crate) fn mark(&self) -> &str {
@@ -120,6 +120,8 @@ impl Lives {
             let ready = timeout(PATIENCE, server.ready()).await;
             assert!(matches!(ready, Ok(Ok(()))), "{}: {:?}", server.name(), server.status());
         }
+        // It would remember all of them.
+        drop(self.memory.take_calls());
         self.settle().await;
     }
 

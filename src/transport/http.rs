@@ -1,6 +1,6 @@
 //! Servers behind a URL: clients, requests, and the two kinds of answers.
 
-mod body;
+pub(crate) mod body;
 mod client;
 pub(crate) mod clients;
 mod connect;

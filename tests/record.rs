@@ -89,7 +89,7 @@ fn what_else_a_server_says_is_on_the_record_of_its_end() {
 }
 
 /// All that can be told of a failure, in one text.
-async fn told(session: &Session, error: &CallError) -> String {
+fn told(session: &Session, error: &CallError) -> String {
     let handle = session.server("a").unwrap();
     let (record, report) = (handle.record(), error.report());
     let json = serde_json::to_string(&report).unwrap();
@@ -122,7 +122,7 @@ fn a_secret_is_in_no_record_report_or_cassette() {
                 let sleep = session.call("a.sleep", json!({ "ms": 60_000, "why": planted }));
                 if before % 33 == 0 {
                     let error = sleep.idle_timeout(Duration::from_millis(20)).await.unwrap_err();
-                    let told = told(&session, &error).await;
+                    let told = told(&session, &error);
                     assert!(told.contains("[redacted]"), "{told}");
                     for length in [planted.len(), 16, 10] {
                         assert!(!told.contains(&planted[..length]), "{length} of it: {told}");

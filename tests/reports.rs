@@ -11,7 +11,7 @@ mod tls;
 #[path = "support/world.rs"]
 mod world;
 
-use std::{net::TcpListener, time::Duration};
+use std::{io::Write as _, net::TcpListener, time::Duration};
 
 use callboard::{
     CallError, Report, RestartPolicy, ServerSpec, Session, Stdio, StreamableHttp, Transport,
@@ -70,7 +70,7 @@ fn picture(world: &World, name: &str, report: &Report) {
     settings.bind(|| insta::assert_snapshot!(name, report.to_string()));
     // To be looked at: `SHOW=1 cargo test --test reports -- --nocapture --test-threads 1`.
     if std::env::var_os("SHOW").is_some() {
-        println!("{}", report.sheet().color(true));
+        writeln!(std::io::stdout(), "{}", report.sheet().color(true)).unwrap();
     }
 }
 

@@ -49,11 +49,11 @@ impl Continued {
     pub(super) fn new(
         (tool, span): (Tool, Traced),
         question: Question,
-        concluded: Concluded,
+        (concluded, link): (Concluded, Arc<Link>),
         (timing, began): (Timing, Instant),
     ) -> Self {
         let clock = Clock::since(timing, began);
-        let Concluded { result, link, .. } = concluded;
+        let result = concluded.result;
         let connection = Arc::clone(tool.connection());
         let rest = Box::pin(async move {
             let first = Answered { result, link, direct: true };

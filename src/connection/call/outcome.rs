@@ -1,7 +1,5 @@
 //! What the host learns of how a call ended.
 
-use std::sync::Arc;
-
 use crate::{
     catalog::Tool,
     connection::{
@@ -19,7 +17,6 @@ use crate::{
 pub(super) struct Concluded {
     pub(super) result: RawResult,
     pub(super) kind: Kind,
-    pub(super) link: Arc<Link>,
 }
 
 pub(super) fn about(tool: &Tool) -> About<'_> {
@@ -29,7 +26,7 @@ pub(super) fn about(tool: &Tool) -> About<'_> {
 /// What the answer to a call, or the lack of one, means to the host: errors without secrets.
 pub(super) fn conclude(
     tool: &Tool,
-    (link, id): (&Arc<Link>, RequestId),
+    (link, id): (&Link, RequestId),
     outcome: Result<Vec<u8>, Loss>,
 ) -> Result<Concluded, CallError> {
     let about = about(tool);
@@ -39,14 +36,14 @@ pub(super) fn conclude(
 
 fn open(
     about: About<'_>,
-    link: &Arc<Link>,
+    link: &Link,
     outcome: Result<Vec<u8>, Loss>,
 ) -> Result<Concluded, CallError> {
     let frame = outcome.map_err(|loss| about.lost(link.epoch, loss))?;
     match wire::open_answer(frame).map_err(|detail| about.invalid(detail))? {
         Answer::Result(result) => {
             let kind = kind(&result, link.era()).map_err(|detail| about.invalid(detail))?;
-            Ok(Concluded { result, kind, link: Arc::clone(link) })
+            Ok(Concluded { result, kind })
         }
         Answer::Error(error) => Err(about.rejected(error)),
     }

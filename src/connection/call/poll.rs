@@ -91,15 +91,16 @@ impl Call {
         let stage = std::mem::replace(&mut self.stage, Stage::Ended);
         let Stage::Waiting { tool, reply, span, kept } = stage else { return Poll::Pending };
         self.came = Some(reply.came());
-        let link = Arc::clone(reply.link());
-        match conclude(&tool, (&link, reply.id()), outcome) {
+        let link = reply.link();
+        match conclude(&tool, (link, reply.id()), outcome) {
             Ok(concluded) if concluded.kind != Kind::Complete => {
-                self.go_on(cx, (tool, span), (concluded, kept))
+                let link = Arc::clone(link);
+                self.go_on(cx, (tool, span), (concluded, link, kept))
             }
             outcome => {
                 let outcome = outcome.map(|concluded| output(tool.connection(), concluded.result));
                 span.call_ended(outcome.as_ref());
-                self.end(cx, (tool, &link), (outcome, kept))
+                self.end(cx, (tool, link), (outcome, kept))
             }
         }
     }
@@ -145,7 +146,7 @@ impl Call {
         &mut self,
         cx: &mut Context<'_>,
         (tool, span): (Tool, Traced),
-        (concluded, kept): (Concluded, Option<Kept>),
+        (concluded, link, kept): (Concluded, Arc<Link>, Option<Kept>),
     ) -> Poll<Result<Output, CallError>> {
         let more = self.more.as_ref();
         if more.is_some_and(|more| more.detached) && concluded.kind == Kind::Task {
@@ -166,7 +167,7 @@ impl Call {
         self.stage = Stage::Continued(Continued::new(
             (tool, span),
             continued,
-            concluded,
+            (concluded, link),
             (timing, kept.began),
         ));
         self.advance(cx)

@@ -126,7 +126,7 @@ impl Console {
     /// Says what failed.
     pub(crate) fn tell(&self, failure: &Failure) {
         match &failure.report {
-            Some(report) => self.note(&drawn(report, self.colour.1)),
+            Some(report) => self.note(&drawn(report, self.colour.1, 0)),
             None => {
                 let error = tone("error:", Tone::Bad, self.colour.1);
                 self.note(&format!("{error} {}", harmless(&failure.message).trim_end()));
@@ -134,10 +134,10 @@ impl Console {
         }
     }
 
-    /// What failed, as a part of a result.
-    pub(crate) fn picture(&self, failure: &Failure) -> String {
+    /// What failed, as a part of a result that stands this far to the right.
+    pub(crate) fn picture(&self, failure: &Failure, indent: usize) -> String {
         let report = failure.report.as_ref();
-        report.map_or(failure.message.clone(), |report| drawn(report, self.colour.0))
+        report.map_or(failure.message.clone(), |report| drawn(report, self.colour.0, indent))
     }
 
     /// Says why there is no result, and how it ends therefore.
@@ -227,10 +227,11 @@ impl Drop for Undisturbed {
     }
 }
 
-/// A report as wide as the terminal; in colour, if that is one.
-fn drawn(report: &Report, coloured: bool) -> String {
+/// A report as wide as the terminal, but for an indent; in colour, if that is one.
+fn drawn(report: &Report, coloured: bool, indent: usize) -> String {
     let columns = crossterm::terminal::size().ok().filter(|_| coloured);
-    let width = columns.map_or(80, |(columns, _)| usize::from(columns).min(WIDEST));
+    let width =
+        columns.map_or(80, |(columns, _)| usize::from(columns).min(WIDEST).saturating_sub(indent));
     report.sheet().color(coloured).width(width).to_string()
 }
 

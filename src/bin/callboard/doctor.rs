@@ -208,7 +208,7 @@ fn show(console: &Console, findings: &Findings) -> Result<(), Failure> {
     }
     if let Some((step, failure)) = &findings.failure {
         row("✗", Tone::Bad, step, "")?;
-        for line in console.picture(failure).lines() {
+        for line in console.picture(failure, 4).lines() {
             console.result(format!("    {line}").trim_end())?;
         }
     }

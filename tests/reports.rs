@@ -71,7 +71,8 @@ fn picture(world: &World, name: &str, report: &Report) {
     settings.bind(|| insta::assert_snapshot!(name, report.to_string()));
     // To be looked at: `SHOW=1 cargo test --test reports -- --nocapture --test-threads 1`.
     if std::env::var_os("SHOW").is_some() {
-        writeln!(std::io::stdout(), "{}", report.sheet().color(true)).unwrap();
+        let mut terminal = std::io::stdout();
+        writeln!(terminal, "{}", report.sheet().color(true)).unwrap();
     }
 }
 

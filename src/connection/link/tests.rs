@@ -136,7 +136,7 @@ fn observed() -> Observed {
 }
 
 fn round(number: usize) {
-    let room = if number % 2 == 0 { usize::MAX } else { 50 + number };
+    let room = if number.is_multiple_of(2) { usize::MAX } else { 50 + number };
     let sink = Arc::new(Taking { got: Mutex::default(), room });
     let told = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&told);

@@ -56,7 +56,6 @@ async fn complaint(world: &World, code: &str, stdio: impl Fn() -> Stdio) -> Repo
     panic!("no {code} in 50 starts");
 }
 
-#[expect(clippy::print_stdout, reason = "pictures are there to be looked at")]
 fn picture(world: &World, name: &str, report: &Report) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);

@@ -43,6 +43,7 @@ fn shows(request: &Request, token: &str) -> bool {
     request.header("authorization") == Some(&format!("Bearer {token}"))
 }
 
+/// Check 13, of many calls.
 #[test]
 fn a_hundred_refused_calls_cost_one_token() {
     world::run(async |world| {

@@ -112,6 +112,7 @@ fn nothing_outlives_a_host_that_is_killed_during_a_handshake() {
     world::run(async |world| die_at(&world, "handshake", &["--silent"], Mortal::kill).await);
 }
 
+/// Check 2, as the others here that kill the host.
 #[test]
 fn nothing_outlives_a_host_that_is_killed_while_its_servers_are_idle() {
     world::run(async |world| die_at(&world, "idle", &[], Mortal::kill).await);

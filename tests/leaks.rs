@@ -249,6 +249,7 @@ fn boundary(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rfind(|at| text.is_char_boundary(*at)).unwrap()
 }
 
+/// Check 19.
 #[test]
 fn no_secret_is_in_anything_that_others_may_read() {
     static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());

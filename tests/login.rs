@@ -161,6 +161,7 @@ fn a_server_without_a_login_says_so() {
     });
 }
 
+/// Check 13, of a token that is rejected.
 #[test]
 fn revoked_tokens_are_tried_once_and_never_again_until_somebody_logs_in() {
     world::run(async |world| {
@@ -281,6 +282,7 @@ fn kept(folder: &Path) -> Vec<String> {
         .collect()
 }
 
+/// Check 13, of two processes.
 #[test]
 fn processes_that_share_a_store_do_not_spend_a_token_twice() {
     const NAME: &str = "processes_that_share_a_store_do_not_spend_a_token_twice";

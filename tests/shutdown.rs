@@ -67,6 +67,7 @@ async fn is_empty(world: &World) {
     eventually(bound, "nothing is left", || world.runtime.leak_report().is_empty()).await;
 }
 
+/// Check 4, as the others here that end a session in another way.
 #[test]
 fn nothing_is_left_when_close_returns() {
     world::run(async |world| {

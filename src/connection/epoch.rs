@@ -137,7 +137,8 @@ impl Carrier {
             Self::Child(child) => child.end().await,
             Self::Memory(stream) => stream.close(),
             #[cfg(feature = "http")]
-            Self::Remote(remote) => remote.end().await,
+            // Boxed, for an exchange is large, and the task that ends with it is there all along.
+            Self::Remote(remote) => Box::pin(remote.end()).await,
         }
     }
 }

@@ -96,6 +96,7 @@ impl Ring {
     #[inline]
     pub(crate) fn push(&mut self, what: (Instant, RequestId, EntryKind), parts: &[&[u8]]) {
         if self.slots.len() < self.most {
+            self.slots.reserve_exact(self.room());
             self.slots.push(Slot::new(what.0));
             self.next = self.slots.len() - 1;
         } else if self.most == 0 {
@@ -108,6 +109,15 @@ impl Ring {
             self.overwritten += 1;
         }
         self.slots[self.next].write(what, parts, self.bytes);
+    }
+
+    /// For how many more there is to be room. A link that is idle has a few, and many links are.
+    fn room(&self) -> usize {
+        match self.slots.len() {
+            full if full < self.slots.capacity() => 0,
+            few if few < OPENING => 2,
+            many => many.min(self.most - many),
+        }
     }
 
     /// What there is, in no order.

@@ -25,8 +25,8 @@ pub(super) struct Window {
 struct Slice {
     number: u64,
     failed: u64,
-    /// In microseconds. Only a slice with calls in it has one.
-    took: Option<Histogram<u32>>,
+    /// In microseconds. Only a slice with calls in it has one, for most tools are called now and then.
+    took: Option<Box<Histogram<u32>>>,
 }
 
 impl Window {
@@ -43,7 +43,7 @@ impl Window {
         }
         slice.failed += u64::from(failed);
         if slice.took.is_none() {
-            slice.took = histogram();
+            slice.took = histogram().map(Box::new);
         }
         if let Some(histogram) = &mut slice.took {
             // It resizes itself, so that everything fits.
@@ -57,7 +57,7 @@ impl Window {
         for slice in self.slices.iter().filter(|slice| slice.number + PAST >= number) {
             recent.failed += slice.failed;
             if let (Some(sum), Some(took)) = (&mut recent.took, &slice.took) {
-                sum.add(took).unwrap_or_default();
+                sum.add(&**took).unwrap_or_default();
             }
         }
         let begun = Duration::from_secs(number.saturating_sub(PAST) * SLICE);

@@ -138,7 +138,7 @@ pub(crate) struct ServerMeter {
 
 impl ServerMeter {
     pub(crate) fn new(server: &Arc<str>, labels: &Labels) -> Self {
-        let transport = labels.transport();
+        let transport = labels.transport;
         let labels = vec![Label::new("server", Arc::clone(server))];
         Self {
             queued: gauge!(metric::CALLS_QUEUED, labels.clone()),

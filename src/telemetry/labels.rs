@@ -10,7 +10,7 @@ use crate::{
 pub(crate) struct Labels {
     /// How it was declared to be opened.
     pub(super) mode: &'static str,
-    pub(super) transport: &'static str,
+    pub(crate) transport: &'static str,
     pub(super) protocol: Option<&'static str>,
     /// Without what may be a secret in it.
     pub(super) url: Option<String>,
@@ -45,11 +45,6 @@ impl Labels {
 }
 
 impl Labels {
-    /// What carries its messages: `pipe` or `tcp`.
-    pub(crate) fn transport(&self) -> &'static str {
-        self.transport
-    }
-
     /// Where the server is, without secrets.
     pub(super) fn url(&self, redactor: &Redactor) -> Option<String> {
         self.url.as_ref().map(|url| redactor.redact(url).into_owned())

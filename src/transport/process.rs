@@ -4,7 +4,13 @@
 //! goes down the ladder (end of stdin, `SIGTERM`, `SIGKILL`), reaps the leader, and ends only when
 //! the group is gone. Where the async runtime itself goes down, dropping the task kills the group.
 
-use std::{io, os::fd::AsFd, process::ExitStatus, sync::Arc, time::Duration};
+use std::{
+    io,
+    os::fd::AsFd,
+    process::ExitStatus,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use rustix::{
@@ -13,7 +19,6 @@ use rustix::{
 };
 use tokio::{
     process::{Child, Command},
-    sync::watch,
     time::Instant,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -61,7 +66,8 @@ impl Leader {
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
     pub(crate) pid: u32,
-    exit: watch::Receiver<Option<ExitStatus>>,
+    /// Known when `exited` has fired.
+    status: Arc<OnceLock<ExitStatus>>,
     pub(crate) exited: CancellationToken,
     stop: CancellationToken,
     gone: CancellationToken,
@@ -79,28 +85,26 @@ impl Process {
     ) -> io::Result<(Self, impl Future<Output = ()> + Send + use<>)> {
         let Leader { child, booking } = leader;
         let pid = child.id().ok_or(io::ErrorKind::NotFound)?;
-        let (told, exit) = watch::channel(None);
         let process = Self {
             pid,
-            exit,
+            status: Arc::default(),
             exited: CancellationToken::new(),
             stop: CancellationToken::new(),
             gone: CancellationToken::new(),
             strangers: Arc::default(),
         };
         let group = Group::new((pid, booking), census, record)?;
-        let reaper = Reaper { child, group, ladder, told, process: process.clone() };
+        let reaper = Reaper { child, group, ladder, process: process.clone() };
         Ok((process, reaper.run()))
     }
 
     /// The exit status, once the leader has exited.
+    ///
+    /// It is ready whatever is left of the task's budget, which a flood on stdout uses up in every
+    /// turn of its reader.
     pub(crate) async fn exit(&self) -> ExitStatus {
-        let mut exit = self.exit.clone();
-        match exit.wait_for(Option::is_some).await.map(|status| *status) {
-            Ok(Some(status)) => status,
-            // The reaper tells the status before it ends, so there is nothing to come.
-            Ok(None) | Err(_) => std::future::pending().await,
-        }
+        self.exited.cancelled().await;
+        self.status.get().copied().unwrap_or_default()
     }
 
     /// Takes hold of the descendants that have left the group, while the kernel still knows them by
@@ -139,7 +143,6 @@ struct Reaper {
     child: Child,
     group: Group,
     ladder: Ladder,
-    told: watch::Sender<Option<ExitStatus>>,
     process: Process,
 }
 
@@ -185,12 +188,12 @@ impl Reaper {
 
     /// Waits for the leader and tells its status, once.
     async fn reap(&mut self) {
-        if self.told.borrow().is_some() {
+        if self.process.exited.is_cancelled() {
             return;
         }
         // A status that cannot be had is one that somebody else reaped: gone all the same.
         let status = self.child.wait().await.unwrap_or_default();
-        self.told.send_replace(Some(status));
+        self.process.status.get_or_init(|| status);
         self.process.exited.cancel();
     }
 

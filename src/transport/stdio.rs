@@ -30,6 +30,9 @@ const EXIT_FOLLOWS: Duration = Duration::from_millis(25);
 /// How long an exit waits for the last words on stderr.
 const STDERR_FOLLOWS: Duration = Duration::from_millis(5);
 
+/// How much of a flood is read in one turn, before everybody else has theirs.
+const TURN: u64 = 128 << 10;
+
 /// A started child with our ends of its pipes.
 pub(crate) struct Started {
     pub(crate) leader: Leader,
@@ -161,8 +164,13 @@ pub(crate) async fn read(
     frames: &mut impl Frames,
     write_failed: impl Future<Output = Arc<io::Error>> + Send,
 ) -> DownReason {
-    let mut reading =
-        Reading { stdout: &stdout.pipe, lines: Lines::new(max_frame), frames, bytes: 0 };
+    let mut reading = Reading {
+        stdout: &stdout.pipe,
+        lines: Lines::new(max_frame),
+        frames,
+        bytes: 0,
+        turn: TURN,
+    };
     let cause = tokio::select! {
         biased;
         cause = reading.until_ended() => settle(cause, child.process).await,
@@ -201,6 +209,8 @@ struct Reading<'a, F> {
     frames: &'a mut F,
     /// How many bytes have come in.
     bytes: u64,
+    /// At how many bytes this turn is over.
+    turn: u64,
 }
 
 enum Step {
@@ -218,7 +228,7 @@ impl<F: Frames> Reading<'_, F> {
             if let Step::End(cause) = self.step() {
                 return cause;
             }
-            tokio::task::consume_budget().await;
+            self.give_way().await;
         }
     }
 
@@ -228,11 +238,19 @@ impl<F: Frames> Reading<'_, F> {
         let end = self.bytes + held;
         while self.bytes < end {
             match self.step() {
-                Step::More => tokio::task::consume_budget().await,
+                Step::More => self.give_way().await,
                 // tokio has not heard of it yet; it is there, so this comes at once.
                 Step::Dry => drop(self.stdout.readable().await),
                 Step::End(_) => return,
             }
+        }
+    }
+
+    /// Ends a long turn. The budget that tokio gives a task is no measure of what frames cost.
+    async fn give_way(&mut self) {
+        if self.bytes >= self.turn {
+            self.turn = self.bytes + TURN;
+            tokio::task::yield_now().await;
         }
     }
 

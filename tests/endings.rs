@@ -13,7 +13,7 @@ use world::{World, await_status};
 /// "At once", on a machine that does other things too.
 const AT_ONCE: Duration = Duration::from_secs(2);
 /// For a Python server to start the writers, the first of which take all the cores.
-const START: Duration = Duration::from_secs(10);
+const START: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_millis(300);
 /// Both steps of the ladder, what the kernel may take after the last, and air.
 const BOUND: Duration = Duration::from_millis(3600);

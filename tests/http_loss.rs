@@ -40,13 +40,17 @@ fn is_not_sent(error: &CallError) {
     }
 }
 
-/// Asserts that a call reaches nobody, or met a connection that nobody had found dead yet.
+/// Asserts that a call met a connection that broke, whoever of the two came first, or reaches nobody.
 fn is_lost(error: &CallError) {
-    if error.delivery() == Delivery::NotSent {
-        return is_not_sent(error);
+    match error {
+        CallError::TransportDown { .. } => {
+            let cause = remote::http_error(error);
+            if !matches!(*cause, HttpError::Broken { .. }) {
+                is_not_sent(error);
+            }
+        }
+        other => is_not_sent(other),
     }
-    let cause = remote::http_error(error);
-    assert!(matches!(*cause, HttpError::Broken { .. }), "{cause:?}");
 }
 
 /// The phases that were told until now, but for the first Ready, which may be told late.
@@ -67,6 +71,19 @@ fn told(events: &mut Events) -> Vec<Phase> {
     }
 }
 
+/// Asserts that a status tells of the connection that broke, or of one that could not be had since.
+fn is_explained(lost: &Status) {
+    match &lost.last_error {
+        Some(ServerError::Down(reason)) => {
+            assert!(matches!(reason.kind(), DownCause::Http(_)), "{reason:?}");
+        }
+        Some(ServerError::Connect(error)) => {
+            assert!(matches!(**error, ConnectError::Http(_)), "{error:?}");
+        }
+        _ => panic!("{lost:?}"),
+    }
+}
+
 /// Check 12: "status never says `Ready` when it is not".
 #[test]
 fn a_server_that_is_gone_is_not_ready_until_it_is_back() {
@@ -78,8 +95,7 @@ fn a_server_that_is_gone_is_not_ready_until_it_is_back() {
             server.kill();
             is_lost(&ended(session.call("a.echo", ())).await.unwrap_err());
             let lost = await_status(&handle, LONG, |status| !status.is_ready()).await;
-            let Some(ServerError::Down(reason)) = &lost.last_error else { panic!("{lost:?}") };
-            assert!(matches!(reason.kind(), DownCause::Http(_)), "{reason:?}");
+            is_explained(&lost);
             assert!(!told(&mut events).contains(&Phase::Ready));
             let until = Instant::now() + AWAY;
             while Instant::now() < until {

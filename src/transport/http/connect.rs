@@ -13,18 +13,15 @@ use hyper_util::{
 };
 use reqwest::Url;
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::oneshot,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 
 use super::{
     body::Message,
     failure::is_tls,
-    sending::Ended,
+    sending::{Ended, Ending},
     socket::{Socket, Written},
     target::{Target, host},
     tasks::Tasks,
@@ -59,8 +56,7 @@ pub(crate) struct Exclusive {
 /// A connection that takes as many requests at a time as the server allows.
 pub(crate) struct Multiplexed {
     pub(crate) sender: http2::SendRequest<Message>,
-    /// Cancelled once it takes nothing any more.
-    pub(crate) ended: CancellationToken,
+    pub(crate) ended: Ended,
 }
 
 /// Connects to one origin.
@@ -144,26 +140,22 @@ impl Connector {
             .handshake(TokioIo::new(io))
             .await;
         let (sender, connection) = shaken.map_err(|error| self.failed(error))?;
-        let ended = CancellationToken::new();
-        let over = ended.clone().drop_guard();
-        drop(self.drive(async move {
-            let _over = over;
-            connection.await
-        }));
+        let ended = self.drive(connection);
         Ok(Sender::Http2(Multiplexed { sender, ended }))
     }
 
     /// Has a task drive a connection, and tell what it ended by.
     fn drive(&self, connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -> Ended {
-        let (tell, ended) = oneshot::channel();
+        let ending = Ending::new();
+        let ended = ending.ended();
         let driven = self.open.track_future(async move {
             if let Err(error) = connection.await {
                 // Whoever waits for an answer is told, too.
-                drop(tell.send(error));
+                ending.because(error);
             }
         });
         drop(self.tasks.spawn(driven));
-        Ended::new(ended)
+        ended
     }
 
     fn failed(&self, error: impl Error + Send + Sync + 'static) -> HttpError {

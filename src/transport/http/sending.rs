@@ -19,7 +19,8 @@ use std::{
 
 use http::{Request, Response};
 use hyper::{body::Incoming, client::conn::TrySendError};
-use tokio::sync::oneshot;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     body::Message,
@@ -48,17 +49,47 @@ impl From<TrySendError<Request<Message>>> for Unanswered {
     }
 }
 
-/// What a connection ended by. Told once, to whoever waits for it first.
-pub(crate) struct Ended(oneshot::Receiver<hyper::Error>);
+/// The end of a connection: whether it is over, and by what.
+///
+/// Whoever waits leaves nothing behind. (A oneshot channel keeps the waker of whoever looked last, and
+/// with it the memory of a task that may be long over.)
+#[derive(Clone)]
+pub(crate) struct Ended(Arc<End>);
 
-impl Ended {
-    pub(super) fn new(told: oneshot::Receiver<hyper::Error>) -> Self {
-        Self(told)
+/// Tells that a connection is over when it is dropped.
+pub(super) struct Ending(Ended);
+
+#[derive(Default)]
+struct End {
+    over: CancellationToken,
+    cause: Mutex<Option<hyper::Error>>,
+}
+
+impl Ending {
+    pub(super) fn new() -> Self {
+        Self(Ended(Arc::default()))
     }
 
-    /// Resolves once nothing of the connection is left; at once, if that has been told.
-    async fn wait(&mut self) -> Option<hyper::Error> {
-        if self.0.is_terminated() { None } else { (&mut self.0).await.ok() }
+    pub(super) fn ended(&self) -> Ended {
+        self.0.clone()
+    }
+
+    pub(super) fn because(self, error: hyper::Error) {
+        *self.0.0.cause.lock() = Some(error);
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.0.over.cancel();
+    }
+}
+
+impl Ended {
+    /// Resolves once nothing of the connection is left, with its cause if nobody has had it yet.
+    async fn wait(&self) -> Option<hyper::Error> {
+        self.0.over.cancelled().await;
+        self.0.cause.lock().take()
     }
 }
 
@@ -111,7 +142,7 @@ impl Multiplexed {
         let answered = tokio::select! {
             biased;
             answered = &mut answer => answered,
-            () = self.ended.cancelled() => {
+            _ = self.ended.wait() => {
                 let answered = now(answer.as_mut()).await;
                 match answered {
                     Some(answered) => answered,

@@ -7,6 +7,9 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+/// How many tasks are kept before anybody looks which of them are finished.
+const UNSWEPT: usize = 64;
+
 /// Tasks on the async runtime that the tree was started on: a call may come from another one, which
 /// need not be there any more when its connection is used again.
 #[derive(Debug)]
@@ -15,7 +18,25 @@ pub(crate) struct Tasks {
     home: Handle,
     /// What is aborted at the end; none after it. (A token would be looked at in every poll of every
     /// connection.)
-    running: Mutex<Option<Vec<AbortHandle>>>,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    tasks: Vec<AbortHandle>,
+    /// How many the last sweep left.
+    swept: usize,
+}
+
+impl Running {
+    /// Sweeps when they have doubled: each spawn pays for two looks, however many there are.
+    fn push(&mut self, task: AbortHandle) {
+        if self.tasks.len() >= 2 * self.swept + UNSWEPT {
+            self.tasks.retain(|task| !task.is_finished());
+            self.swept = self.tasks.len();
+        }
+        self.tasks.push(task);
+    }
 }
 
 impl Tasks {
@@ -23,7 +44,7 @@ impl Tasks {
     ///
     /// Outside of a tokio runtime.
     pub(crate) fn new() -> Self {
-        let running = Mutex::new(Some(Vec::new()));
+        let running = Mutex::new(Some(Running::default()));
         Self { tracker: TaskTracker::new(), home: Handle::current(), running }
     }
 
@@ -34,10 +55,7 @@ impl Tasks {
     ) -> JoinHandle<T> {
         let spawned = self.tracker.spawn_on(task, &self.home);
         match &mut *self.running.lock() {
-            Some(running) => {
-                running.retain(|task| !task.is_finished());
-                running.push(spawned.abort_handle());
-            }
+            Some(running) => running.push(spawned.abort_handle()),
             None => spawned.abort(),
         }
         spawned
@@ -52,7 +70,7 @@ impl Tasks {
     /// Ends all tasks. What is spawned later ends at once.
     pub(crate) fn abort(&self) {
         let running = self.running.lock().take().unwrap_or_default();
-        running.iter().for_each(AbortHandle::abort);
+        running.tasks.iter().for_each(AbortHandle::abort);
     }
 
     /// Ends all tasks, and returns when none is left.
@@ -64,6 +82,7 @@ impl Tasks {
 
     #[cfg(test)]
     pub(crate) fn abort_these(&self) {
-        self.running.lock().iter().flatten().for_each(AbortHandle::abort);
+        let running = self.running.lock();
+        running.iter().flat_map(|running| &running.tasks).for_each(AbortHandle::abort);
     }
 }

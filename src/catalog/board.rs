@@ -1,12 +1,10 @@
 //! Where a session's servers put up their lists, and calls read the merged catalog.
 
-use std::{
-    collections::{BTreeMap, hash_map::Entry},
-    sync::Arc,
-};
+use std::{collections::hash_map::Entry, sync::Arc};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 
 use super::{Catalog, CatalogFault, Listing, Route, Tool};
 use crate::connection::Connection;
@@ -26,7 +24,7 @@ struct Lists {
     /// The places of the servers, in the order of their declaration.
     order: Vec<usize>,
     /// By the places of their servers.
-    posted: BTreeMap<usize, Posted>,
+    posted: FxHashMap<usize, Posted>,
     /// Nothing is put up any more.
     closed: bool,
 }
@@ -121,6 +119,8 @@ impl Posted {
     fn put_up(&mut self, connection: &Arc<Connection>, listing: Listing) {
         let tools = listing.tools.into_iter();
         self.tools = tools.map(|tool| Tool::new(tool, Arc::clone(connection))).collect();
+        // Collected in place, where the descriptions were, which took a multiple.
+        self.tools.shrink_to_fit();
         self.faults = listing.faults;
     }
 }

@@ -27,6 +27,7 @@ pub struct Secret(pub(crate) Source);
 
 /// Where a secret is kept.
 #[derive(Clone)]
+#[cfg_attr(not(feature = "config"), expect(dead_code, reason = "some only a config file can make"))]
 pub(crate) enum Source {
     Literal(SecretString),
     Env(OsString),
@@ -41,6 +42,7 @@ pub(crate) enum Source {
 
 /// A piece of a text with secrets in it.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(not(feature = "config"), expect(dead_code, reason = "only a config file can make it"))]
 pub(crate) enum Piece {
     Text(String),
     Secret(Secret),

@@ -1,14 +1,14 @@
 //! The tasks of a runtime's connections: who owns them, and what ends them.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 use tokio::{
     runtime::Handle,
     task::{AbortHandle, JoinHandle},
 };
 use tokio_util::task::TaskTracker;
-
-/// How many tasks are kept before anybody looks which of them are finished.
-const UNSWEPT: usize = 64;
 
 /// Tasks on the async runtime that the tree was started on: a call may come from another one, which
 /// need not be there any more when its connection is used again.
@@ -16,26 +16,29 @@ const UNSWEPT: usize = 64;
 pub(crate) struct Tasks {
     tracker: TaskTracker,
     home: Handle,
-    /// What is aborted at the end; none after it. (A token would be looked at in every poll of every
-    /// connection.)
-    running: Mutex<Option<Running>>,
+    /// (A token would be looked at in every poll of every connection.)
+    running: Arc<Mutex<Running>>,
 }
 
+/// What is aborted at the end. Each task takes its handle out, which would keep its memory.
 #[derive(Debug, Default)]
 struct Running {
-    tasks: Vec<AbortHandle>,
-    /// How many the last sweep left.
-    swept: usize,
+    /// By their numbers; none while a task is being spawned.
+    tasks: FxHashMap<u64, Option<AbortHandle>>,
+    spawned: u64,
+    ended: bool,
 }
 
-impl Running {
-    /// Sweeps when they have doubled: each spawn pays for two looks, however many there are.
-    fn push(&mut self, task: AbortHandle) {
-        if self.tasks.len() >= 2 * self.swept + UNSWEPT {
-            self.tasks.retain(|task| !task.is_finished());
-            self.swept = self.tasks.len();
-        }
-        self.tasks.push(task);
+/// Takes a task out of the books when it is over, however that came.
+struct Entry {
+    number: u64,
+    books: Arc<Mutex<Running>>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let own = self.books.lock().tasks.remove(&self.number);
+        drop(own);
     }
 }
 
@@ -44,8 +47,7 @@ impl Tasks {
     ///
     /// Outside of a tokio runtime.
     pub(crate) fn new() -> Self {
-        let running = Mutex::new(Some(Running::default()));
-        Self { tracker: TaskTracker::new(), home: Handle::current(), running }
+        Self { tracker: TaskTracker::new(), home: Handle::current(), running: Arc::default() }
     }
 
     /// Spawns a task that [`abort`](Self::abort) ends.
@@ -53,12 +55,29 @@ impl Tasks {
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        let spawned = self.tracker.spawn_on(task, &self.home);
-        match &mut *self.running.lock() {
-            Some(running) => running.push(spawned.abort_handle()),
-            None => spawned.abort(),
+        let entry = self.enter();
+        let number = entry.number;
+        let booked = async move {
+            let _entry = entry;
+            task.await
+        };
+        // Without the lock: where the async runtime is gone, the task is dropped right here.
+        let spawned = self.tracker.spawn_on(booked, &self.home);
+        let mut running = self.running.lock();
+        if running.ended {
+            spawned.abort();
+        } else if let Some(task) = running.tasks.get_mut(&number) {
+            *task = Some(spawned.abort_handle());
         }
         spawned
+    }
+
+    fn enter(&self) -> Entry {
+        let mut running = self.running.lock();
+        let number = running.spawned;
+        running.spawned += 1;
+        running.tasks.insert(number, None);
+        Entry { number, books: Arc::clone(&self.running) }
     }
 
     /// Spawns a part of another task, which it does not outlive.
@@ -69,8 +88,12 @@ impl Tasks {
 
     /// Ends all tasks. What is spawned later ends at once.
     pub(crate) fn abort(&self) {
-        let running = self.running.lock().take().unwrap_or_default();
-        running.tasks.iter().for_each(AbortHandle::abort);
+        let tasks = {
+            let mut running = self.running.lock();
+            running.ended = true;
+            std::mem::take(&mut running.tasks)
+        };
+        tasks.values().flatten().for_each(AbortHandle::abort);
     }
 
     /// Ends all tasks, and returns when none is left.
@@ -82,7 +105,7 @@ impl Tasks {
 
     #[cfg(test)]
     pub(crate) fn abort_these(&self) {
-        let running = self.running.lock();
-        running.iter().flat_map(|running| &running.tasks).for_each(AbortHandle::abort);
+        let tasks = std::mem::take(&mut self.running.lock().tasks);
+        tasks.values().flatten().for_each(AbortHandle::abort);
     }
 }

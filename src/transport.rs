@@ -5,7 +5,9 @@ pub(crate) mod environment;
 pub(crate) mod http;
 pub(crate) mod lines;
 pub(crate) mod memory;
+#[cfg_attr(windows, path = "transport/orphans/windows.rs")]
 pub(crate) mod orphans;
+pub(crate) mod pipe;
 pub(crate) mod process;
 pub(crate) mod process_table;
 pub(crate) mod stderr;

@@ -1,12 +1,9 @@
 //! Programs that print a secret.
 
-use std::{io, os::fd::OwnedFd, process::Stdio, sync::Arc, time::Duration};
+use std::{io, process::Stdio, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
-    net::unix::pipe,
-};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::{
     Command,
@@ -17,7 +14,7 @@ use crate::{
     connection::SessionScope,
     error::SecretCause,
     transport::{
-        environment,
+        environment, pipe,
         process::{Ladder, Leader, Process},
     },
 };
@@ -66,11 +63,12 @@ pub(super) async fn run(
     text(said)
 }
 
-type Started = (Process, pipe::Receiver, tokio::process::ChildStderr);
+type Started = (Process, pipe::Receiver, pipe::Receiver);
 
 fn start(command: &Command, scope: &SessionScope, server: Arc<str>) -> io::Result<Started> {
     let (program, arguments) = command.argv.split_first().ok_or(io::ErrorKind::NotFound)?;
-    let (stdout, their_stdout) = io::pipe()?;
+    let (stdout, their_stdout) = pipe::from_child()?;
+    let (stderr, their_stderr) = pipe::from_child()?;
     let mut process = tokio::process::Command::new(program);
     process
         .args(arguments)
@@ -78,10 +76,8 @@ fn start(command: &Command, scope: &SessionScope, server: Arc<str>) -> io::Resul
         .envs(environment::passed(command.passed))
         .stdin(Stdio::null())
         .stdout(their_stdout)
-        .stderr(Stdio::piped());
-    let mut leader = Leader::spawn(&mut process, &stdout, &scope.census)?;
-    let stdout = pipe::Receiver::from_owned_fd(OwnedFd::from(stdout))?;
-    let stderr = leader.child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        .stderr(their_stderr);
+    let leader = Leader::spawn(process, &stdout, &scope.census)?;
     let ladder = Ladder { eof_grace: Duration::ZERO, term_grace: Duration::from_millis(250) };
     let record = ProcessRecord { session: Arc::clone(&scope.id), server };
     let (process, reaper) = Process::adopt(leader, ladder, &scope.census, record)?;

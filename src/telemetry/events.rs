@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tracing::{Level, Span, debug, error, info, trace, warn};
 
-use super::{ALERT, BUG, CALL, CATALOG, PROCESS, STATUS, STDERR, WIRE};
+#[cfg(unix)]
+use super::PROCESS;
+use super::{ALERT, BUG, CALL, CATALOG, STATUS, STDERR, WIRE};
 use crate::{
     alert::Alarm,
     error::{CallError, ServerError, headline},
@@ -123,14 +125,17 @@ pub(crate) fn actor_died(span: &Span, actor: &'static str, error: &dyn std::fmt:
     error!(target: BUG, parent: span, actor, %error, "actor died");
 }
 
+#[cfg(unix)]
 pub(crate) fn watchdog_missing(span: &Span, error: &std::io::Error) {
     warn!(target: PROCESS, parent: span, %error, "watchdog not started");
 }
 
+#[cfg(unix)]
 pub(crate) fn ledger_missing(span: &Span, error: &std::io::Error) {
     warn!(target: PROCESS, parent: span, %error, "ledger not kept");
 }
 
+#[cfg(unix)]
 pub(crate) fn ledgers_swept(span: &Span, count: usize) {
     warn!(target: PROCESS, parent: span, count, "orphans ended");
 }

@@ -16,7 +16,31 @@ use crate::{
 
 /// The variables that every child gets from the host's environment, besides those that start with
 /// `LC_`: without them few programs work, and none of them holds a secret.
+#[cfg(unix)]
 const BASE: [&str; 7] = ["PATH", "HOME", "LANG", "TERM", "TMPDIR", "USER", "SHELL"];
+
+/// The same for Windows, where hardly a program starts without its system folders.
+#[cfg(windows)]
+const BASE: [&str; 18] = [
+    "APPDATA",
+    "COMSPEC",
+    "HOMEDRIVE",
+    "HOMEPATH",
+    "LANG",
+    "LOCALAPPDATA",
+    "PATH",
+    "PATHEXT",
+    "PROCESSOR_ARCHITECTURE",
+    "PROGRAMDATA",
+    "PROGRAMFILES",
+    "SYSTEMDRIVE",
+    "SYSTEMROOT",
+    "TEMP",
+    "TMP",
+    "USERNAME",
+    "USERPROFILE",
+    "WINDIR",
+];
 
 /// The secrets of a child.
 #[derive(Default)]
@@ -57,12 +81,14 @@ pub(crate) fn fits(secret: &SecretString) -> bool {
 }
 
 /// What a program of ours needs, that finds others by their names.
+#[cfg(unix)]
 pub(crate) fn path() -> Option<(OsString, OsString)> {
     Some(("PATH".into(), env::var_os("PATH")?))
 }
 
 /// Where the programs of this user keep what is of no use after the next boot (XDG Base Directory
 /// Specification).
+#[cfg(unix)]
 pub(crate) fn runtime_folder() -> Option<PathBuf> {
     env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute())
 }
@@ -79,7 +105,13 @@ pub(crate) fn passed(too: fn(&str) -> bool) -> impl Iterator<Item = (OsString, O
 }
 
 fn is_base(name: &OsStr) -> bool {
-    name.to_str().is_some_and(|name| BASE.contains(&name) || name.starts_with("LC_"))
+    let is = |base: &&str| is_variable(name, base);
+    BASE.iter().any(is) || name.to_str().is_some_and(|name| name.starts_with("LC_"))
+}
+
+/// Whether a variable has this name, in which Windows tells no case from another: `Path` is PATH.
+fn is_variable(name: &OsStr, known: &str) -> bool {
+    if cfg!(windows) { name.eq_ignore_ascii_case(known) } else { name == known }
 }
 
 /// Finds the program on the PATH that the child will have.
@@ -90,13 +122,14 @@ pub(crate) fn program(
     if let Some(path) = stdio.cwd.as_ref().filter(|path| !path.is_dir()) {
         return Err(ConnectError::NoDirectory { path: path.clone() });
     }
-    let path = variables.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value);
+    let path =
+        variables.iter().rev().find(|(name, _)| is_variable(name, "PATH")).map(|(_, value)| value);
     // Absolute, for a relative path found from here would be looked up again from there.
     let cwd = stdio.cwd.as_ref().and_then(|path| std::path::absolute(path).ok());
     let cwd = cwd.or_else(|| env::current_dir().ok()).unwrap_or_default();
     which::which_in(&stdio.command, path, &cwd).map_err(|_| {
         let command = stdio.command.to_string_lossy().into_owned();
-        let searched = if command.contains(std::path::MAIN_SEPARATOR) {
+        let searched = if command.contains(std::path::is_separator) {
             format!("{}", cwd.join(&stdio.command).display())
         } else {
             path.map_or("an empty PATH".to_owned(), |path| format!("PATH={}", path.display()))

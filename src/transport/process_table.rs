@@ -1,11 +1,13 @@
 //! What the operating system's process table says, where it can be read.
 
+#[cfg(unix)]
 use rustix::{
     io::Errno,
     process::{Pid, test_kill_process_group},
 };
 
 /// Whether a group has a member that is more than a zombie nobody has reaped yet.
+#[cfg(unix)]
 pub(crate) fn group_exists(leader: u32) -> bool {
     let Some(id) = i32::try_from(leader).ok().and_then(Pid::from_raw) else { return false };
     test_kill_process_group(id) != Err(Errno::SRCH) && group_is_alive(id.as_raw_nonzero().get())
@@ -168,7 +170,7 @@ use linux::group_is_alive;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Held, boot, children, processes, resident, started_at, strangers};
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(unix, not(target_os = "linux")))]
 mod elsewhere {
     use std::collections::{HashMap, HashSet};
 
@@ -204,7 +206,24 @@ mod elsewhere {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(unix, not(target_os = "linux")))]
 use elsewhere::group_is_alive;
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(unix, not(target_os = "linux")))]
 pub(crate) use elsewhere::{Held, boot, resident, started_at, strangers};
+
+#[cfg(windows)]
+mod windows {
+    use std::collections::{HashMap, HashSet};
+
+    /// Who owns a job says when it is gone, also where the async runtime is dropped; nobody else can.
+    pub(crate) fn group_exists(_: u32) -> bool {
+        true
+    }
+
+    pub(crate) fn resident(_: &HashSet<u32>) -> HashMap<u32, u64> {
+        HashMap::new()
+    }
+}
+
+#[cfg(windows)]
+pub(crate) use windows::{group_exists, resident};

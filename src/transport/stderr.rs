@@ -4,10 +4,10 @@
 use std::{collections::VecDeque, io, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::{net::unix::pipe, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::stdio::Stream;
+use super::{pipe, stdio::Stream};
 use crate::{
     redactor::{Redacting, Redactor},
     telemetry,
@@ -80,7 +80,8 @@ impl StderrTail {
 }
 
 /// The task that drains a child's stderr: until its end or, where a stranger holds it open, until the
-/// group is `gone`. What it says is given to `note`, too. The tail is complete once what was written before the child `exited` is read.
+/// group is `gone`. What it says is given to `note`, too. The tail is complete once what was written
+/// before the child `exited` is read, or all of it where that cannot be told.
 pub(crate) async fn drain(
     stream: Stream,
     tail: std::sync::Arc<StderrTail>,
@@ -101,11 +102,16 @@ pub(crate) async fn drain(
                 if !matches!(read(pipe, &tail, &mut traced), Ok(true)) {
                     break;
                 }
-                tail.finish();
+                if pipe::READS_ALL {
+                    tail.finish();
+                }
             }
             () = gone.cancelled() => {
                 // Its last words are still in the pipe.
                 drop(read(pipe, &tail, &mut traced));
+                if !pipe::READS_ALL && pipe::more(pipe).await {
+                    drop(read(pipe, &tail, &mut traced));
+                }
                 break;
             }
         }

@@ -1,20 +1,18 @@
 //! A server on the pipes of a child process, one frame a line.
 
 use std::{
-    io::{self, IoSlice, PipeReader, PipeWriter},
-    os::{fd::OwnedFd, unix::process::ExitStatusExt as _},
+    io::{self, IoSlice},
     process::ExitStatus,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::net::unix::pipe;
-
 use super::{
     Frames, Sink, environment,
     lines::{LineTooLong, Lines},
-    process::{Ladder, Leader, Process},
+    pipe,
+    process::{self, Ladder, Leader, Process},
     stderr::StderrTail,
 };
 use crate::{
@@ -65,7 +63,7 @@ impl Sink for Stdin {
     }
 
     fn expect_large(&self) {
-        widen(&self.pipe);
+        pipe::widen_sender(&self.pipe);
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -76,23 +74,9 @@ impl Sink for Stdin {
 impl Stdin {
     /// Whether the child has read everything that was written to it.
     pub(crate) fn is_drained(&self) -> bool {
-        rustix::io::ioctl_fionread(&self.pipe).is_ok_and(|unread| unread == 0)
+        pipe::is_drained(&self.pipe)
     }
 }
-
-/// Lets a pipe hold more, once it has carried a frame that did not fit: every fill of a pipe costs
-/// two task switches. Not before, for the kernel has a budget of pipe memory for each user; where
-/// that is spent, the pipe stays as it is.
-#[cfg(target_os = "linux")]
-fn widen(pipe: impl std::os::fd::AsFd) {
-    const WIDE: usize = 1 << 20;
-    if rustix::pipe::fcntl_getpipe_size(&pipe).is_ok_and(|size| size < WIDE) {
-        let (Ok(_) | Err(_)) = rustix::pipe::fcntl_setpipe_size(&pipe, WIDE);
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn widen(_: impl std::os::fd::AsFd) {}
 
 /// Starts the child, in a process group of its own.
 pub(crate) fn start(
@@ -106,9 +90,9 @@ pub(crate) fn start(
         command: program.display().to_string(),
         source: Arc::new(source),
     };
-    let (child_in, our_in) = io::pipe().map_err(refused)?;
-    let (our_out, child_out) = io::pipe().map_err(refused)?;
-    let (our_err, child_err) = io::pipe().map_err(refused)?;
+    let (our_in, child_in) = pipe::to_child().map_err(refused)?;
+    let (our_out, child_out) = pipe::from_child().map_err(refused)?;
+    let (our_err, child_err) = pipe::from_child().map_err(refused)?;
     let mut command = tokio::process::Command::new(&program);
     command
         .args(environment::arguments(stdio, secrets))
@@ -120,23 +104,13 @@ pub(crate) fn start(
     if let Some(path) = &stdio.cwd {
         command.current_dir(path);
     }
-    let leader = Leader::spawn(&mut command, &our_in, census).map_err(refused)?;
+    let leader = Leader::spawn(command, &our_in, census).map_err(refused)?;
     Ok(Started {
         leader,
-        stdin: Arc::new(sender(our_in, census).map_err(refused)?),
-        stdout: receiver(our_out, census).map_err(refused)?,
-        stderr: receiver(our_err, census).map_err(refused)?,
+        stdin: Arc::new(Stdin { pipe: our_in, _counted: census.descriptor() }),
+        stdout: Stream { pipe: our_out, _counted: census.descriptor() },
+        stderr: Stream { pipe: our_err, _counted: census.descriptor() },
     })
-}
-
-fn sender(end: PipeWriter, census: &Arc<Census>) -> io::Result<Stdin> {
-    let pipe = pipe::Sender::from_owned_fd(OwnedFd::from(end))?;
-    Ok(Stdin { pipe, _counted: census.descriptor() })
-}
-
-fn receiver(end: PipeReader, census: &Arc<Census>) -> io::Result<Stream> {
-    let pipe = pipe::Receiver::from_owned_fd(OwnedFd::from(end))?;
-    Ok(Stream { pipe, _counted: census.descriptor() })
 }
 
 /// Hands a freshly started child over to its reaper.
@@ -234,14 +208,12 @@ impl<F: Frames> Reading<'_, F> {
 
     /// Reads what the pipe holds now, and no more: others may go on filling it.
     async fn drain(&mut self) {
-        let held = rustix::io::ioctl_fionread(self.stdout).unwrap_or_default();
-        let end = self.bytes + held;
+        let end = self.bytes + pipe::held(self.stdout);
         while self.bytes < end {
             match self.step() {
                 Step::More => self.give_way().await,
-                // tokio has not heard of it yet; it is there, so this comes at once.
-                Step::Dry => drop(self.stdout.readable().await),
-                Step::End(_) => return,
+                Step::Dry if pipe::more(self.stdout).await => {}
+                Step::Dry | Step::End(_) => return,
             }
         }
     }
@@ -269,7 +241,7 @@ impl<F: Frames> Reading<'_, F> {
         let complete = self.lines.take(|line| self.frames.frame(line));
         self.frames.flush();
         if self.lines.is_large() {
-            widen(self.stdout);
+            pipe::widen_receiver(self.stdout);
         }
         match complete {
             Ok(()) => Step::More,
@@ -279,7 +251,7 @@ impl<F: Frames> Reading<'_, F> {
 }
 
 fn exit_cause(status: ExitStatus) -> DownCause {
-    match status.signal() {
+    match process::signal(status) {
         Some(signal) => DownCause::Signalled { signal },
         None => DownCause::Exited { code: status.code().unwrap_or_default() },
     }

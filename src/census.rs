@@ -135,7 +135,7 @@ pub struct LeakReport {
     /// Pipe ends to servers.
     pub descriptors: usize,
     /// The process id of the runtime's watchdog, from its first stdio server to its end; see
-    /// [`HostDeath`](crate::HostDeath).
+    /// [`HostDeath`](crate::HostDeath). None on Windows.
     pub watchdog: Option<u32>,
     /// Actors that died of a defect since the runtime started. Not something alive, but something
     /// to report.

@@ -24,6 +24,9 @@ use std::path::PathBuf;
 /// finds it in the ledger (Linux), a file for each runtime in `$XDG_RUNTIME_DIR/callboard`, or nowhere
 /// if that is not set and no [folder](Self::ledger_in) is given. The ledger of a runtime that lives is
 /// locked, and left alone.
+///
+/// On Windows there is neither, and nothing of this changes anything: each server is in a job object of
+/// which the host has the only handle, and the kernel ends the job, whatever is in it, when that closes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct HostDeath {

@@ -153,13 +153,39 @@ fn nothing_prints_and_nothing_touches_what_belongs_to_the_host() {
 fn the_environment_and_the_files_are_read_only_where_a_spec_says_so_or_a_child_is_watched() {
     only_in("env::var", &["transport/environment.rs"]);
     let (secret, tokens) = ("secret/resolve.rs", "auth/store/file.rs");
+    let (unix, windows) = ("auth/store/file/unix.rs", "auth/store/file/windows.rs");
     let (config, watch) = ("config/files.rs", "config/watch.rs");
     let (table, ledger) = ("transport/process_table.rs", "transport/orphans/ledger.rs");
     let (mark, orphans) = ("transport/orphans/mark.rs", "transport/orphans.rs");
     // Only to open the other end of a pipe.
     let pipe = "transport/pipe/windows.rs";
-    only_in("fs::", &[table, ledger, mark, orphans, secret, tokens, config, watch, pipe]);
-    only_in("File::", &[secret, tokens, config]);
+    only_in(
+        "fs::",
+        &[table, ledger, mark, orphans, secret, tokens, unix, windows, config, watch, pipe],
+    );
+    only_in("File::", &[secret, tokens, unix, config]);
+}
+
+#[test]
+fn what_is_of_one_system_is_seen_from_file_names() {
+    // What is not of Unix alone in them stands beside it, in a line or a module for each system.
+    const UNIX: [&str; 4] = [
+        "transport/process_table.rs",
+        "config/watch.rs",
+        "transport/http/socket.rs",
+        "transport/orphans",
+    ];
+    for text in ["os::unix", "os::fd", "net::unix", "rustix::"] {
+        for path in holding(text) {
+            let of_unix = path.ends_with("/unix.rs") || UNIX.iter().any(|of| path.starts_with(of));
+            assert!(of_unix && !path.ends_with("/windows.rs"), "{text} in {path}");
+        }
+    }
+    for text in ["os::windows", "net::windows", "process_wrap", "windows::Win32"] {
+        for path in holding(text) {
+            assert!(path.ends_with("/windows.rs") || path == "config/watch.rs", "{text} in {path}");
+        }
+    }
 }
 
 #[test]

@@ -230,10 +230,10 @@ impl<'a> Reader<'a> {
             Word::FolderName => {
                 text(Path::new(self.source.project.file_name().unwrap_or_default()))
             }
-            Word::Home => match variable("HOME") {
+            Word::Home => match variable(environment::HOME) {
                 Some(home) => Word::Text(home),
                 None => {
-                    self.fault(at, "the variable HOME is not set", None);
+                    self.fault(at, format!("the variable {} is not set", environment::HOME), None);
                     return None;
                 }
             },
@@ -244,7 +244,7 @@ impl<'a> Reader<'a> {
 
     /// A path that is named in the document, from the document's folder.
     pub(super) fn path(&self, path: &str) -> PathBuf {
-        let home = path.strip_prefix("~/").zip(variable("HOME"));
+        let home = path.strip_prefix("~/").zip(variable(environment::HOME));
         let path =
             home.map_or_else(|| PathBuf::from(path), |(rest, home)| Path::new(&home).join(rest));
         self.source.folder.map_or(path.clone(), |folder| folder.join(&path))

@@ -1,7 +1,7 @@
 //! A file of servers, followed.
 
 use std::{
-    os::unix::fs::MetadataExt as _,
+    fs::Metadata,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
@@ -134,18 +134,45 @@ impl Watch {
 
     async fn look(&self) -> Stamp {
         match tokio::fs::metadata(&self.path).await {
-            Ok(found) => Stamp::There {
-                file: (found.dev(), found.ino()),
-                size: found.size(),
-                modified: (found.mtime(), found.mtime_nsec()),
-                changed: (found.ctime(), found.ctime_nsec()),
-            },
+            Ok(found) => Stamp::of(&found),
             Err(_) => Stamp::Missing,
         }
     }
 }
 
 impl Stamp {
+    #[cfg(unix)]
+    fn of(found: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+
+        Self::There {
+            file: (found.dev(), found.ino()),
+            size: found.size(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
+
+    /// Here a file that takes the place of another is known by when it was made, and its last change
+    /// is the last time that it was written to.
+    #[cfg(windows)]
+    fn of(found: &Metadata) -> Self {
+        use std::os::windows::fs::MetadataExt as _;
+
+        let since = |time: std::io::Result<SystemTime>| {
+            let since = time.ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+            let since = since.unwrap_or_default();
+            (since.as_secs().cast_signed(), i64::from(since.subsec_nanos()))
+        };
+        let modified = since(found.modified());
+        Self::There {
+            file: (found.creation_time(), u64::from(found.file_attributes())),
+            size: found.file_size(),
+            modified,
+            changed: modified,
+        }
+    }
+
     fn is_young(&self) -> bool {
         let Self::There { changed: (seconds, _), .. } = self else { return false };
         let at = u64::try_from(*seconds).map(|s| SystemTime::UNIX_EPOCH + Duration::from_secs(s));

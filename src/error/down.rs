@@ -25,7 +25,7 @@ pub enum DownCause {
         /// Its exit code.
         code: i32,
     },
-    /// A signal ended the server process.
+    /// A signal ended the server process. Never on Windows, where there are exit codes only.
     Signalled {
         /// The number of the signal; 9 is `SIGKILL`.
         signal: i32,

@@ -16,6 +16,13 @@ use crate::{error::SpecError, secret::Secret};
 /// SHELL) and what is named here. It leads a process group of its own, which is stopped as a whole:
 /// stdin is closed, after [`eof_grace`](Self::eof_grace) the group gets `SIGTERM`, after
 /// [`term_grace`](Self::term_grace) `SIGKILL`.
+///
+/// On Windows the base set is `APPDATA`, `COMSPEC`, `HOMEDRIVE`, `HOMEPATH`, `LANG`, `LC_*`,
+/// `LOCALAPPDATA`, `PATH`, `PATHEXT`, `PROCESSOR_ARCHITECTURE`, `PROGRAMDATA`, `PROGRAMFILES`,
+/// `SYSTEMDRIVE`, `SYSTEMROOT`, `TEMP`, `TMP`, `USERNAME`, `USERPROFILE` and `WINDIR`; a command may be
+/// named without its extension, as PATHEXT says (`npx` is `npx.cmd`). The child is in a job object of its
+/// own, without a window. Nothing there asks it to end: after [`eof_grace`](Self::eof_grace) the job is
+/// terminated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Stdio {
@@ -90,7 +97,7 @@ impl Stdio {
         self
     }
 
-    /// How long its group may take to exit after `SIGTERM`. Default 2 s.
+    /// How long its group may take to exit after `SIGTERM`. Default 2 s. On Windows it means nothing.
     pub fn term_grace(mut self, grace: Duration) -> Self {
         self.term_grace = grace;
         self

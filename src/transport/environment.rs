@@ -42,6 +42,10 @@ const BASE: [&str; 18] = [
     "WINDIR",
 ];
 
+/// The variable that says where the user's own folder is.
+#[cfg(feature = "config")]
+pub(crate) const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+
 /// The secrets of a child.
 #[derive(Default)]
 pub(crate) struct Resolved {

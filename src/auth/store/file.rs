@@ -1,5 +1,10 @@
 //! Tokens in files that nobody else may read.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::{
     fmt::Write as _,
     io,
@@ -7,17 +12,18 @@ use std::{
     time::Duration,
 };
 
-use rustix::{
-    fs::{FlockOperation, flock},
-    io::Errno,
-};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use tokio::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::File,
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::Instant,
 };
+
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
 
 use super::{StoreFuture, StoreLock, TokenKey, TokenStore};
 
@@ -31,7 +37,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 const LARGEST: u64 = 256 << 10;
 
 /// Keeps tokens in files of a folder of its own, a file for each server and issuer, that only their
-/// owner may read (mode 0600). What is written takes the place of what was there at once, so that
+/// owner may read (mode 0600; on Windows, whoever the folder says). What is written takes the place of what was there at once, so that
 /// nobody ever reads a half; processes that share the folder renew a token one after the other.
 #[derive(Debug, Clone)]
 pub struct FileTokenStore {
@@ -63,39 +69,31 @@ impl FileTokenStore {
         self.folder.join(format!("{name}.{ending}"))
     }
 
-    async fn make_folder(&self) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).await
-    }
-
     async fn write(&self, key: &TokenKey, value: &SecretString) -> io::Result<()> {
-        self.make_folder().await?;
+        system::make_folder(&self.folder).await?;
         let (path, draft) = (self.path(key, "json"), self.path(key, "draft"));
         // Left by somebody who died over it: whoever writes has the lock, or is the first.
         remove(&draft).await?;
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).await?;
+        let mut file = system::create(&draft).await?;
         file.write_all(value.expose_secret().as_bytes()).await?;
         file.sync_all().await?;
         tokio::fs::rename(&draft, &path).await?;
         // The name lasts, too.
-        File::open(&self.folder).await?.sync_all().await
+        system::settle(&self.folder).await
     }
 
     async fn acquire(&self, key: &TokenKey) -> io::Result<StoreLock> {
-        self.make_folder().await?;
+        system::make_folder(&self.folder).await?;
         let path = self.path(key, "lock");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(&path).await?.into_std().await;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(StoreLock::new(file)),
-                Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < deadline => {
-                    tokio::time::sleep(ASK_AGAIN).await;
-                }
-                Err(error) => return Err(error.into()),
+            if let Some(lock) = system::try_lock(&path).await? {
+                return Ok(StoreLock::new(lock));
             }
+            if Instant::now() >= deadline {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
         }
     }
 }

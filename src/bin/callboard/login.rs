@@ -95,11 +95,17 @@ pub(crate) fn or_login(args: &Servers, spec: ServerSpec) -> ServerSpec {
     spec.or_login(login.store(FileTokenStore::new(folder)))
 }
 
-/// Where tokens are kept for the next run (XDG Base Directory Specification).
+/// Where tokens are kept for the next run (XDG Base Directory Specification; on Windows what belongs
+/// to this machine's user).
 fn folder() -> Option<PathBuf> {
-    let absolute = |path: &PathBuf| path.is_absolute();
-    let own = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(absolute);
-    let home = || std::env::var_os("HOME").map(PathBuf::from).filter(absolute);
-    let data = own.or_else(|| Some(home()?.join(".local/share")))?;
+    let named = |variable| {
+        let path = std::env::var_os(variable).map(PathBuf::from);
+        path.filter(|path| path.is_absolute())
+    };
+    let data = if cfg!(windows) {
+        named("LOCALAPPDATA")?
+    } else {
+        named("XDG_DATA_HOME").or_else(|| Some(named("HOME")?.join(".local/share")))?
+    };
     Some(data.join("callboard/tokens"))
 }

@@ -1,12 +1,18 @@
 //! The signals that end the command: the first asks it to, the second does not ask.
 
-use std::{
-    io,
-    sync::atomic::{AtomicU8, Ordering},
-};
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use tokio_util::sync::CancellationToken;
+
+#[cfg(unix)]
+pub(crate) use unix::Signals;
+#[cfg(windows)]
+pub(crate) use windows::Signals;
 
 /// Whether the command was asked to end, and by which signal.
 #[derive(Default)]
@@ -27,31 +33,5 @@ impl Stop {
         self.number.store(signals.next().await, Ordering::Release);
         self.asked.cancel();
         signals.next().await
-    }
-}
-
-/// The signals that end the command.
-pub(crate) struct Signals {
-    hangup: Signal,
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    pub(crate) fn catch() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) -> u8 {
-        let Self { hangup, interrupt, terminate } = self;
-        tokio::select! {
-            _ = hangup.recv() => 1,
-            _ = interrupt.recv() => 2,
-            _ = terminate.recv() => 15,
-        }
     }
 }

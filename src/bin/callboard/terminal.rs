@@ -1,12 +1,21 @@
 //! The person at the terminal: questions on stderr, answers from stdin, one at a time.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::io::{self, IsTerminal as _};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines, Stdin},
     sync::{Mutex, MutexGuard},
 };
+
+#[cfg(unix)]
+use unix::Silence;
+#[cfg(windows)]
+use windows::Silence;
 
 use crate::console::{Console, Undisturbed, harmless};
 
@@ -48,34 +57,11 @@ impl Conversation<'_> {
         Some(line.trim().to_owned())
     }
 
-    /// The next line, which is not shown while it is typed.
+    /// The next line, which is not shown while it is typed, where that can be had.
     pub(crate) async fn hidden_line(&mut self) -> Option<String> {
         let _silent = Silence::begin();
         let line = self.line().await;
         self.console.note("");
         line
-    }
-}
-
-/// Keeps the terminal from showing what is typed.
-struct Silence(Option<Termios>);
-
-impl Silence {
-    fn begin() -> Self {
-        let before = tcgetattr(io::stdin()).ok();
-        if let Some(mut modes) = before.clone() {
-            modes.local_modes -= LocalModes::ECHO;
-            // It is shown then, and nothing else is wrong.
-            tcsetattr(io::stdin(), OptionalActions::Flush, &modes).unwrap_or_default();
-        }
-        Self(before)
-    }
-}
-
-impl Drop for Silence {
-    fn drop(&mut self) {
-        if let Some(before) = &self.0 {
-            tcsetattr(io::stdin(), OptionalActions::Now, before).unwrap_or_default();
-        }
     }
 }

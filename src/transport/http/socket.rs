@@ -22,6 +22,14 @@ use tokio::{
 /// than the async runtime may notice, which is busy with others, and before a request is lost there.
 pub(super) const PAUSE: Duration = Duration::from_micros(200);
 
+/// How a socket is looked into: nothing is taken, and nobody waits.
+#[cfg(unix)]
+const LOOK: RecvFlags = RecvFlags::PEEK.union(RecvFlags::DONTWAIT);
+
+/// The same: on Windows a socket waits for nobody because it is one of tokio's.
+#[cfg(windows)]
+const LOOK: RecvFlags = RecvFlags::PEEK;
+
 /// How many bytes have left by a socket.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Written(Arc<AtomicU64>);
@@ -53,7 +61,7 @@ impl Socket {
         if self.used.elapsed() < PAUSE {
             return Ok(());
         }
-        match recv(&self.tcp, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+        match recv(&self.tcp, &mut [0_u8; 1], LOOK) {
             Ok((0, _)) => Err(io::ErrorKind::ConnectionReset.into()),
             Ok(_) | Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),

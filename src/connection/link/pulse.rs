@@ -47,7 +47,8 @@ impl Pulse {
     pub(in crate::connection) async fn idle(&self, every: Option<Duration>) {
         let Some(every) = every else { return std::future::pending().await };
         loop {
-            tokio::time::sleep(every).await;
+            // Boxed, for it is off by default, and there is a watch for every link.
+            Box::pin(tokio::time::sleep(every)).await;
             if !self.heard.swap(false, Ordering::Relaxed) {
                 return;
             }

@@ -42,7 +42,7 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(60);
 
 /// The task that lists again when the server says that its tools changed: once for all that it says
 /// within a moment, and never twice at the same time; or when the list is older than it allows.
-/// Ends with the link.
+/// Ends with the link. What it seldom waits for is boxed: there is such a task for every link.
 pub(crate) async fn keep_fresh(
     connection: Arc<Connection>,
     link: Arc<Link>,
@@ -55,7 +55,7 @@ pub(crate) async fn keep_fresh(
         loop {
             tokio::select! {
                 biased;
-                () = tools_changed.notified() => debounce(&tools_changed).await,
+                () = tools_changed.notified() => Box::pin(debounce(&tools_changed)).await,
                 () = outlived(&link, lasts) => {}
             }
             match Box::pin(list_tools(&connection, &link, timing)).await {
@@ -66,7 +66,7 @@ pub(crate) async fn keep_fresh(
                 Err(ListingLost::Down(_)) => return,
                 // What was listed before stands, until the question comes through.
                 Err(ListingLost::Http(_)) => {
-                    tokio::time::sleep(LISTEN_AGAIN.mul_f64(fastrand::f64())).await;
+                    Box::pin(tokio::time::sleep(LISTEN_AGAIN.mul_f64(fastrand::f64()))).await;
                     tools_changed.notify_one();
                 }
             }
@@ -85,8 +85,9 @@ async fn outlived(link: &Link, lasts: Option<Duration>) {
     let Some(lasts) = lasts else { return pending().await };
     let seen = link.requests();
     loop {
-        // Not all sessions at once.
-        tokio::time::sleep(lasts.max(AT_MOST_EVERY).mul_f64(1.0 + fastrand::f64() / 8.0)).await;
+        // Not all sessions at once. Boxed, for most servers do not say.
+        let age = lasts.max(AT_MOST_EVERY).mul_f64(1.0 + fastrand::f64() / 8.0);
+        Box::pin(tokio::time::sleep(age)).await;
         if link.requests() != seen {
             return;
         }

@@ -18,16 +18,26 @@ use hyper::body::Incoming;
 use super::{decode::Decoded, pool::Lease};
 
 /// The body of a request: a message, or nothing.
+///
+/// Boxed, for a connection has room for 32 requests, however few it gets.
 #[derive(Default)]
-pub(crate) struct Message {
-    whole: Bytes,
+pub(crate) struct Message(Box<Whole>);
+
+#[derive(Default)]
+struct Whole {
+    bytes: Bytes,
     /// Set once a connection has looked at it.
-    pub(super) taken: Option<Arc<AtomicBool>>,
+    taken: Option<Arc<AtomicBool>>,
 }
 
 impl Message {
-    pub(crate) fn new(whole: Bytes) -> Self {
-        Self { whole, taken: None }
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        Self(Box::new(Whole { bytes, taken: None }))
+    }
+
+    /// Has it told when a connection looks at it.
+    pub(super) fn tell_taken(&mut self) -> Arc<AtomicBool> {
+        Arc::clone(self.0.taken.get_or_insert_default())
     }
 }
 
@@ -39,19 +49,19 @@ impl http_body::Body for Message {
         mut self: Pin<&mut Self>,
         _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let whole = std::mem::take(&mut self.whole);
-        Poll::Ready((!whole.is_empty()).then(|| Ok(Frame::data(whole))))
+        let bytes = std::mem::take(&mut self.0.bytes);
+        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        if let Some(taken) = &self.taken {
+        if let Some(taken) = &self.0.taken {
             taken.store(true, Ordering::Release);
         }
-        self.whole.is_empty()
+        self.0.bytes.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.whole.len() as u64)
+        SizeHint::with_exact(self.0.bytes.len() as u64)
     }
 }
 

@@ -9,10 +9,7 @@ use std::{
     future::poll_fn,
     io,
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::Poll,
     time::Duration,
 };
@@ -136,8 +133,7 @@ impl Multiplexed {
         &self,
         mut request: Request<Message>,
     ) -> Result<Response<Incoming>, Unanswered> {
-        let taken = Arc::new(AtomicBool::new(false));
-        request.body_mut().taken = Some(Arc::clone(&taken));
+        let taken = request.body_mut().tell_taken();
         let mut answer = pin!(self.sender.clone().try_send_request(request));
         let answered = tokio::select! {
             biased;

@@ -23,8 +23,9 @@ mod shared;
 mod step;
 
 use std::{
+    collections::BTreeSet,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    sync::Arc,
+    sync::{Arc, Mutex},
     thread::JoinHandle,
     time::{Duration, SystemTime},
 };
@@ -57,6 +58,18 @@ struct Running {
     thread: JoinHandle<()>,
 }
 
+/// Listens where no server of this process has been: what was learnt of a URL is remembered.
+fn listen() -> (TcpListener, SocketAddr) {
+    static USED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        if USED.lock().unwrap().insert(address.port()) {
+            return (listener, address);
+        }
+    }
+}
+
 impl HttpServer {
     /// Revision 2026-07-28: no session, and every header checked.
     pub(crate) fn modern() -> Self {
@@ -75,9 +88,7 @@ impl HttpServer {
 
     /// A server whose connections are made of accepted sockets in this way: TLS.
     pub(crate) fn start(dialect: Dialect, accept: Option<Accept>) -> Self {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let listener = TcpListener::bind(address).unwrap();
-        let address = listener.local_addr().unwrap();
+        let (listener, address) = listen();
         let mut server =
             Self { address, shared: Arc::new(Shared::new(dialect, accept)), running: None };
         server.run(listener);

@@ -22,7 +22,7 @@ pub struct DownReason {
 pub enum DownCause {
     /// The server process exited by itself.
     Exited {
-        /// Its exit code.
+        /// Its exit code. On Windows also that of a program that crashed, such as 0xC0000005.
         code: i32,
     },
     /// A signal ended the server process. Never on Windows, where there are exit codes only.
@@ -203,9 +203,20 @@ impl std::error::Error for DownReason {
     }
 }
 
+impl DownCause {
+    /// Whether an exit code is that of a program which Windows ended: an error of the system's own
+    /// ([MS-ERREF], 2.3), which everybody writes in hexadecimal. Elsewhere codes end at 255.
+    pub(crate) fn is_exception(code: i32) -> bool {
+        (0xC000_0000..0xD000_0000).contains(&code.cast_unsigned())
+    }
+}
+
 impl fmt::Display for DownCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Exited { code } if Self::is_exception(*code) => {
+                write!(f, "the server exited with code {code:#X}")
+            }
             Self::Exited { code } => write!(f, "the server exited with code {code}"),
             Self::Signalled { signal } => match signal_name(*signal) {
                 Some(name) => write!(f, "the server was ended by signal {signal} ({name})"),

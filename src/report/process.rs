@@ -6,6 +6,7 @@ use super::{
     Diagnosis, Exit,
     clues::{self, Said},
 };
+use crate::error::DownCause;
 
 const NOTHING: Said<'_> = Said { stderr: &[], record: &[] };
 
@@ -42,8 +43,10 @@ fn killed(signal: i32, said: Said<'_>) -> Option<Diagnosis> {
     })
 }
 
-/// The codes that shells and Docker give (POSIX, Shell Command Language, 2.8.2).
+/// The codes that shells and Docker give (POSIX, Shell Command Language, 2.8.2), and Windows.
 fn coded(code: i32, starting: bool) -> Option<Diagnosis> {
+    /// `STATUS_CONTROL_C_EXIT`
+    const INTERRUPTED: i32 = 0xC000_013A_u32.cast_signed();
     Some(match code {
         0 if starting => Diagnosis::new(
             "ended_at_once",
@@ -75,17 +78,41 @@ fn coded(code: i32, starting: bool) -> Option<Diagnosis> {
         137 => return killed(9, NOTHING),
         139 => return killed(11, NOTHING),
         143 => return killed(15, NOTHING),
+        INTERRUPTED => return killed(15, NOTHING),
+        _ if DownCause::is_exception(code) => return killed(11, NOTHING),
         _ => return None,
     })
 }
 
+/// What a system calls the reasons for which it starts nothing: `errno`.
+#[cfg(unix)]
+mod refusal {
+    /// `ENOEXEC`
+    pub(super) const NO_PROGRAM: i32 = 8;
+    /// `E2BIG`
+    pub(super) const ARGUMENTS_TOO_LONG: i32 = 7;
+    /// `EAGAIN`, `ENOMEM`
+    pub(super) const EXHAUSTED: [i32; 2] = [11, 12];
+    /// `ENFILE`, `EMFILE`
+    pub(super) const NO_DESCRIPTOR: [i32; 2] = [23, 24];
+}
+
+/// The same on Windows, whose numbers are others (System Error Codes).
+#[cfg(windows)]
+mod refusal {
+    /// `ERROR_BAD_EXE_FORMAT`
+    pub(super) const NO_PROGRAM: i32 = 193;
+    /// `ERROR_FILENAME_EXCED_RANGE`, also of a command line
+    pub(super) const ARGUMENTS_TOO_LONG: i32 = 206;
+    /// `ERROR_NOT_ENOUGH_MEMORY`, `ERROR_OUTOFMEMORY`, `ERROR_COMMITMENT_LIMIT`
+    pub(super) const EXHAUSTED: [i32; 3] = [8, 14, 1455];
+    /// `ERROR_TOO_MANY_OPEN_FILES`
+    pub(super) const NO_DESCRIPTOR: [i32; 1] = [4];
+}
+
 /// What kept a process from being started.
 pub(super) fn unstarted(error: &io::Error) -> Option<Diagnosis> {
-    const ENOEXEC: i32 = 8;
-    const E2BIG: i32 = 7;
-    const EAGAIN: i32 = 11;
-    const ENOMEM: i32 = 12;
-    const EMFILE: [i32; 2] = [23, 24];
+    use refusal::{ARGUMENTS_TOO_LONG, EXHAUSTED, NO_DESCRIPTOR, NO_PROGRAM};
     Some(match (error.kind(), error.raw_os_error()) {
         (io::ErrorKind::PermissionDenied, _) => Diagnosis::new(
             "not_executable",
@@ -97,23 +124,23 @@ pub(super) fn unstarted(error: &io::Error) -> Option<Diagnosis> {
             "the program is there, but not the interpreter that its first line names",
             "install that interpreter, or put it in front: `Stdio::new(\"python3\").arg(path)`",
         ),
-        (_, Some(ENOEXEC)) => Diagnosis::new(
+        (_, Some(NO_PROGRAM)) => Diagnosis::new(
             "exec_format",
             "it is neither a program of this kind of machine nor a script with `#!` in its first line",
             "take the build for this machine; give a script its first line, or put its interpreter \
              in front",
         ),
-        (_, Some(E2BIG)) => Diagnosis::new(
+        (_, Some(ARGUMENTS_TOO_LONG)) => Diagnosis::new(
             "arguments_too_long",
             "its arguments and environment are longer than the system takes",
             "hand what is large over by a file",
         ),
-        (_, Some(EAGAIN | ENOMEM)) => Diagnosis::new(
+        (_, Some(code)) if EXHAUSTED.contains(&code) => Diagnosis::new(
             "system_exhausted",
             "the system has no process or memory left for it",
             "raise the limit (`ulimit -u`, the container's pids limit), or run fewer servers",
         ),
-        (_, Some(code)) if EMFILE.contains(&code) => Diagnosis::new(
+        (_, Some(code)) if NO_DESCRIPTOR.contains(&code) => Diagnosis::new(
             "descriptors_exhausted",
             "the host has as many files open as it may",
             "raise its limit (`ulimit -n`)",
@@ -179,6 +206,9 @@ mod tests {
             (Exit::Code(1), true, ""),
             (Exit::Code(127), true, "program_missing"),
             (Exit::Code(137), false, "killed"),
+            (Exit::Code(-1), false, ""),
+            (Exit::Code(0xC000_0005_u32.cast_signed()), false, "crashed"),
+            (Exit::Code(0xC000_013A_u32.cast_signed()), false, "terminated"),
         ] {
             assert_eq!(code(ended(exit, NOTHING, starting)), meant, "{exit:?}");
         }
@@ -187,6 +217,7 @@ mod tests {
         assert_eq!(code(ended(Exit::Signal(6), said, false)), "out_of_memory");
     }
 
+    #[cfg(unix)]
     #[test]
     fn what_kept_a_process_from_starting_is_understood() {
         for (error, meant) in [

@@ -69,7 +69,7 @@ fn start(command: &Command, scope: &SessionScope, server: Arc<str>) -> io::Resul
     let (program, arguments) = command.argv.split_first().ok_or(io::ErrorKind::NotFound)?;
     let (stdout, their_stdout) = pipe::from_child()?;
     let (stderr, their_stderr) = pipe::from_child()?;
-    let mut process = tokio::process::Command::new(program);
+    let mut process = tokio::process::Command::new(environment::tool(program));
     process
         .args(arguments)
         .env_clear()

@@ -118,6 +118,13 @@ fn is_variable(name: &OsStr, known: &str) -> bool {
     if cfg!(windows) { name.eq_ignore_ascii_case(known) } else { name == known }
 }
 
+/// What to start for a program that is to be found on the host's own PATH. Windows finds `.exe` alone
+/// there, and many a tool is a batch file.
+pub(crate) fn tool(name: &OsStr) -> PathBuf {
+    let found = if cfg!(windows) { which::which(name).ok() } else { None };
+    found.unwrap_or_else(|| name.into())
+}
+
 /// Finds the program on the PATH that the child will have.
 pub(crate) fn program(
     stdio: &Stdio,

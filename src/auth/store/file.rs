@@ -37,8 +37,9 @@ const ASK_AGAIN: Duration = Duration::from_millis(20);
 const LARGEST: u64 = 256 << 10;
 
 /// Keeps tokens in files of a folder of its own, a file for each server and issuer, that only their
-/// owner may read (mode 0600; on Windows, whoever the folder says). What is written takes the place of what was there at once, so that
-/// nobody ever reads a half; processes that share the folder renew a token one after the other.
+/// owner may read (mode 0600; on Windows, whoever the folder says). What is written takes the place of
+/// what was there at once, so that nobody ever reads a half; processes that share the folder renew a
+/// token one after the other.
 #[derive(Debug, Clone)]
 pub struct FileTokenStore {
     folder: PathBuf,

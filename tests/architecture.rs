@@ -79,9 +79,10 @@ fn crates_for_one_thing_are_named_where_it_is_done() {
 }
 
 #[test]
-fn envelopes_are_written_and_read_in_one_file() {
-    // The second looks for faults in the first.
-    const FILES: [&str; 2] = ["wire.rs", "testing/fuzzed.rs"];
+fn envelopes_are_written_and_read_in_one_place() {
+    // The last looks for faults in the others.
+    const FILES: [&str; 5] =
+        ["wire.rs", "wire/answer.rs", "wire/incoming.rs", "wire/outgoing.rs", "testing/fuzzed.rs"];
     only_in("jsonrpc\"", &FILES);
     only_in("jsonrpc\\\"", &FILES);
     only_in("jsonrpc:", &["wire.rs"]);

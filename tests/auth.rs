@@ -227,7 +227,7 @@ fn a_refused_client_is_a_typed_error_and_not_tried_again() {
         let status = await_status(&handle, LONG, |status| status.phase == Phase::Failed).await;
         let error = status.last_error.unwrap();
         let ServerError::Connect(connect) = &error else { panic!("{error:?}") };
-        let ConnectError::Http(http) = &**connect else { panic!("{connect:?}") };
+        let ConnectError::Http { error: http, .. } = &**connect else { panic!("{connect:?}") };
         let HttpError::Unauthorized { error, .. } = &**http else { panic!("{http:?}") };
         let AuthError::Refused { code, description, .. } = &**error else { panic!("{error:?}") };
         assert_eq!((code.as_str(), description.as_str()), ("invalid_client", "no [redacted] here"));

@@ -78,7 +78,7 @@ fn is_explained(lost: &Status) {
             assert!(matches!(reason.kind(), DownCause::Http(_)), "{reason:?}");
         }
         Some(ServerError::Connect(error)) => {
-            assert!(matches!(**error, ConnectError::Http(_)), "{error:?}");
+            assert!(matches!(**error, ConnectError::Http { .. }), "{error:?}");
         }
         _ => panic!("{lost:?}"),
     }
@@ -180,7 +180,7 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
             let failed = |status: &Status| status.last_error.is_some();
             let failed = await_status(&handle, LONG, failed).await;
             let Some(ServerError::Connect(error)) = &failed.last_error else { panic!() };
-            let ConnectError::Http(cause) = &**error else { panic!("{error:?}") };
+            let ConnectError::Http { error: cause, .. } = &**error else { panic!("{error:?}") };
             assert!(matches!(**cause, HttpError::Connect { .. }), "{cause:?}");
             assert!(error.to_string().contains(&server.origin()), "{error}");
             server.revive();

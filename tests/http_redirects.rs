@@ -115,7 +115,7 @@ fn a_stream_that_is_redirected_elsewhere_gets_nothing() {
         let handle = session.server("a").unwrap();
         let failed = await_status(&handle, LONG, |status| status.phase == Phase::Failed).await;
         let Some(ServerError::Connect(error)) = failed.last_error else { panic!() };
-        let ConnectError::Http(cause) = &*error else { panic!("{error:?}") };
+        let ConnectError::Http { error: cause, .. } = &*error else { panic!("{error:?}") };
         assert!(matches!(**cause, HttpError::Redirected { .. }), "{cause:?}");
         assert_eq!(other.connections(), (0, 0));
     });

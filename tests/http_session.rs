@@ -237,7 +237,7 @@ fn a_server_that_refuses_to_initialize_says_why() {
         let failed = |status: &Status| status.last_error.is_some();
         let failed = await_status(&handle, LONG, failed).await;
         let Some(ServerError::Connect(error)) = &failed.last_error else { panic!("{failed:?}") };
-        let ConnectError::Http(error) = &**error else { panic!("{error:?}") };
+        let ConnectError::Http { error, .. } = &**error else { panic!("{error:?}") };
         let HttpError::Status { status, retry_after, body, .. } = &**error else {
             panic!("{error:?}")
         };
@@ -379,7 +379,7 @@ fn a_server_that_lets_nobody_in_is_asked_once() {
             let failed = await_status(&handle, LONG, |status| status.phase == Phase::Failed).await;
             assert_eq!(failed.epoch, 1);
             let Some(ServerError::Connect(error)) = &failed.last_error else { panic!() };
-            let ConnectError::Http(cause) = &**error else { panic!("{error:?}") };
+            let ConnectError::Http { error: cause, .. } = &**error else { panic!("{error:?}") };
             assert_eq!(cause.status(), Some(code));
             let HttpError::Status { challenge, .. } = &**cause else { panic!("{cause:?}") };
             assert_eq!(challenge.as_deref(), Some("Bearer realm=\"x\""));

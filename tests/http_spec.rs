@@ -173,7 +173,9 @@ fn certificates_that_are_none_are_told() {
                     let failed = |status: &Status| status.phase == Phase::Failed;
                     let status = await_status(&handle, LONG, failed).await;
                     let Some(ServerError::Connect(error)) = &status.last_error else { panic!() };
-                    let ConnectError::Http(cause) = &**error else { panic!("{error:?}") };
+                    let ConnectError::Http { error: cause, .. } = &**error else {
+                        panic!("{error:?}")
+                    };
                     assert!(matches!(**cause, HttpError::Settings { .. }), "{cause:?}");
                     error.to_string()
                 }
@@ -190,7 +192,7 @@ async fn given_up(world: &World, spec: ServerSpec) -> HttpError {
     let status = await_status(&handle, LONG, |status| status.phase == Phase::Failed).await;
     assert_eq!(status.epoch, 1, "it is not tried again: {status:?}");
     let Some(ServerError::Connect(error)) = &status.last_error else { panic!("{status:?}") };
-    let ConnectError::Http(cause) = &**error else { panic!("{error:?}") };
+    let ConnectError::Http { error: cause, .. } = &**error else { panic!("{error:?}") };
     (**cause).clone()
 }
 

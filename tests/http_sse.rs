@@ -103,7 +103,7 @@ fn an_endpoint_on_another_origin_is_refused_and_gets_nothing() {
             let failed = await_status(&handle, LONG, failed).await;
             assert!(!failed.is_ready(), "{endpoint}");
             let Some(ServerError::Connect(error)) = failed.last_error else { panic!("{endpoint}") };
-            let ConnectError::Http(error) = &*error else { panic!("{endpoint}: {error:?}") };
+            let ConnectError::Http { error, .. } = &*error else { panic!("{endpoint}: {error:?}") };
             assert!(matches!(**error, HttpError::Endpoint { .. }), "{endpoint}: {error:?}");
         }
         assert_eq!(other.connections(), (0, 0));

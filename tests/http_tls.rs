@@ -37,7 +37,7 @@ async fn refused(world: &World, http: StreamableHttp) -> (Session, Arc<HttpError
     let failed = |status: &Status| status.is_ready() || status.last_error.is_some();
     let failed = await_status(&handle, LONG, failed).await;
     let Some(ServerError::Connect(error)) = &failed.last_error else { panic!("{failed:?}") };
-    let ConnectError::Http(cause) = &**error else { panic!("{error:?}") };
+    let ConnectError::Http { error: cause, .. } = &**error else { panic!("{error:?}") };
     (session, Arc::clone(cause))
 }
 

@@ -265,7 +265,7 @@ impl Epoch {
         let listing = listing::list_tools(&connection, &running.link, Timing::default()).await;
         let listing = listing.map_err(|lost| match lost {
             ListingLost::Down(reason) => ConnectError::Ended { stage: Stage::Listing, reason },
-            ListingLost::Http(error) => ConnectError::Http(error),
+            ListingLost::Http(error) => error.into(),
         })?;
         let (report, epoch) = (Arc::clone(&self.report), self.number);
         let post = move |listing| report(Report::Listed { epoch, listing });

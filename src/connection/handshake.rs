@@ -299,7 +299,7 @@ fn explain(error: AskError) -> ConnectError {
         AskError::Lost(Loss::TimedOut { after, .. }) => {
             ConnectError::TimedOut { stage, after, stderr_tail: Vec::new(), record }
         }
-        AskError::Lost(Loss::Http { error, .. }) => ConnectError::Http(error),
+        AskError::Lost(Loss::Http { error, .. }) => error.into(),
         AskError::Lost(Loss::TooManyCalls | Loss::TooManyBytes) => {
             ConnectError::InvalidAnswer { stage, detail: "the link is full".to_owned(), record }
         }

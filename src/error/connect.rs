@@ -82,8 +82,14 @@ pub enum ConnectError {
         record: Record,
     },
     /// The server behind the URL was not reached, or gave no answer that is one.
-    #[error(transparent)]
-    Http(Arc<HttpError>),
+    #[error("{error}")]
+    Http {
+        /// What went wrong.
+        #[source]
+        error: Arc<HttpError>,
+        /// What went over the link, where there was one.
+        record: Record,
+    },
     /// The server answered the handshake with a JSON-RPC error.
     #[error("the server refused {stage} with error {code}: {message}")]
     Refused {
@@ -130,7 +136,7 @@ impl ConnectError {
             Self::NotListening => "not_listening",
             Self::Ended { .. } => "ended",
             Self::TimedOut { .. } => "init_timed_out",
-            Self::Http(error) => error.kind(),
+            Self::Http { error, .. } => error.kind(),
             Self::Refused { .. } => "refused",
             Self::UnsupportedVersion { .. } => "unsupported_version",
             Self::InvalidAnswer { .. } => "invalid_answer",
@@ -146,7 +152,7 @@ impl ConnectError {
             Self::CommandNotFound { .. }
             | Self::NoDirectory { .. }
             | Self::UnsupportedVersion { .. } => true,
-            Self::Http(error) => error.is_permanent(),
+            Self::Http { error, .. } => error.is_permanent(),
             Self::Secret(error) => error.is_permanent(),
             Self::Spawn { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
             Self::OverBudget(_)
@@ -159,6 +165,13 @@ impl ConnectError {
     }
 }
 
+impl From<Arc<HttpError>> for ConnectError {
+    /// With nothing on record: that is put there once the link has nothing more to say.
+    fn from(error: Arc<HttpError>) -> Self {
+        Self::Http { error, record: Record::default() }
+    }
+}
+
 impl From<SecretError> for ConnectError {
     fn from(error: SecretError) -> Self {
         Self::Secret(Arc::new(error))
@@ -168,7 +181,7 @@ impl From<SecretError> for ConnectError {
 impl ConnectError {
     /// Whether nothing goes on before a person has logged in.
     pub(crate) fn needs_login(&self) -> bool {
-        matches!(self, Self::Http(error) if error.needs_login())
+        matches!(self, Self::Http { error, .. } if error.needs_login())
     }
 
     /// The want of a login as such, also where the link ended over it.
@@ -177,7 +190,7 @@ impl ConnectError {
             && let DownCause::Http(error) = reason.kind()
             && error.needs_login()
         {
-            return Self::Http(Arc::clone(error));
+            return Self::Http { error: Arc::clone(error), record: reason.record().clone() };
         }
         self
     }

@@ -71,26 +71,30 @@ impl ConnectError {
             Self::TimedOut { record, .. }
             | Self::Refused { record, .. }
             | Self::UnsupportedVersion { record, .. }
-            | Self::InvalidAnswer { record, .. } => record,
+            | Self::InvalidAnswer { record, .. }
+            | Self::Http { record, .. } => record,
             Self::CommandNotFound { .. }
             | Self::NoDirectory { .. }
             | Self::Secret(_)
             | Self::Spawn { .. }
             | Self::NotListening
-            | Self::OverBudget(_)
-            | Self::Http(_) => NONE,
+            | Self::OverBudget(_) => NONE,
         }
     }
 
-    /// Puts on it what went over its link, where it has a place for that.
+    /// Puts on it what went over its link, where it has a place for that and has none yet.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the others have no place for it")]
     pub(crate) fn on_record(mut self, taken: impl FnOnce() -> Record) -> Self {
-        match &mut self {
+        let place = match &mut self {
             Self::TimedOut { record, .. }
             | Self::Refused { record, .. }
             | Self::UnsupportedVersion { record, .. }
-            | Self::InvalidAnswer { record, .. } => *record = taken(),
-            _ => {}
+            | Self::InvalidAnswer { record, .. }
+            | Self::Http { record, .. } => Some(record),
+            _ => None,
+        };
+        if let Some(place) = place.filter(|place| place.is_empty()) {
+            *place = taken();
         }
         self
     }

@@ -36,7 +36,7 @@ impl ConnectError {
             | Self::Spawn { .. }
             | Self::Ended { .. }
             | Self::TimedOut { .. }
-            | Self::Http(_) => return,
+            | Self::Http { .. } => return,
         };
         redactor.redact_in_place(text);
     }

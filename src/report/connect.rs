@@ -20,7 +20,7 @@ impl ConnectError {
                 };
                 Report { stderr: stderr_tail.clone(), ..report }.diagnosed(Some(diagnosis))
             }
-            Self::Http(error) => report.answered(error),
+            Self::Http { error, .. } => report.answered(error),
             Self::CommandNotFound { .. }
             | Self::NoDirectory { .. }
             | Self::Secret(_)
@@ -64,7 +64,7 @@ fn what(error: &ConnectError) -> String {
         ConnectError::UnsupportedVersion { offered, .. } => {
             format!("the server speaks MCP {offered}, which is not supported")
         }
-        ConnectError::Http(error) => http::what(error),
+        ConnectError::Http { error, .. } => http::what(error),
         ConnectError::Secret(_)
         | ConnectError::Spawn { .. }
         | ConnectError::Refused { .. }
@@ -103,7 +103,7 @@ fn diagnose(error: &ConnectError) -> Option<Diagnosis> {
             "it answers, but not as MCP wants it: a defect of the server, or another protocol",
             "update it; check that the command or the URL is that of an MCP server",
         ),
-        ConnectError::Ended { .. } | ConnectError::TimedOut { .. } | ConnectError::Http(_) => {
+        ConnectError::Ended { .. } | ConnectError::TimedOut { .. } | ConnectError::Http { .. } => {
             return None;
         }
     })

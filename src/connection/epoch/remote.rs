@@ -37,8 +37,7 @@ impl Epoch {
         }
         let max_frame = self.connection.spec.limits.max_frame;
         let access = self.access().await?;
-        let endpoint = Endpoint::new(http, clients, max_frame, access)
-            .map_err(|error| ConnectError::Http(Arc::new(error)))?;
+        let endpoint = Endpoint::new(http, clients, max_frame, access).map_err(Arc::new)?;
         let known = clients.known(&http.url);
         let era = self.era.or(known.map(|known| known.era.into()));
         let sse = known.is_some_and(|known| known.sse);
@@ -93,12 +92,12 @@ impl Epoch {
                 }
                 Ok((agreement, running, remote))
             }
-            Err(ConnectError::Http(error)) if plan.finds_out() && error.is_foreign() => {
+            Err(first) if plan.finds_out() && is_foreign(&first) => {
+                let first = first.on_record(|| running.link.record());
                 self.tear_down(running).await;
                 let opened = self.open_sse(endpoint, None, slot).await;
                 // Where that is none of it either, what was said first says more.
-                let foreign = matches!(&opened, Err(ConnectError::Http(e)) if e.is_foreign());
-                if foreign { Err(ConnectError::Http(error)) } else { opened }
+                if opened.as_ref().is_err_and(is_foreign) { Err(first) } else { opened }
             }
             Err(error) => Err(error),
         }
@@ -119,7 +118,7 @@ impl Epoch {
         era: Option<Era>,
         slot: &mut Option<Running>,
     ) -> Result<Connected, ConnectError> {
-        let (endpoint, events) = open_sse(endpoint).await.map_err(ConnectError::Http)?;
+        let (endpoint, events) = open_sse(endpoint).await?;
         let (running, remote) = self.connect(endpoint, TransportKind::HttpSse);
         let running = slot.insert(running).clone();
         self.spawn(Arc::clone(&remote).read_all(Arc::clone(&running.link), events));
@@ -155,6 +154,11 @@ impl Epoch {
         self.spawn(Arc::clone(&link).clock());
         (Running { link, tools_changed, carrier: Carrier::Remote(Arc::clone(&remote)) }, remote)
     }
+}
+
+/// Whether nobody there understood us, so that it may be a server of another dialect.
+fn is_foreign(error: &ConnectError) -> bool {
+    matches!(error, ConnectError::Http { error, .. } if error.is_foreign())
 }
 
 fn dialect(agreement: &Agreement, remote: &Remote) -> Dialect {

@@ -15,8 +15,8 @@ use std::{
 
 use super::*;
 use crate::{
-    redactor::Redactor, spec::ServerSpec, telemetry::Labels, transport::memory::Memory,
-    usage::ServerUsage,
+    error::DownCause, redactor::Redactor, spec::ServerSpec, telemetry::Labels,
+    transport::memory::Memory, usage::ServerUsage,
 };
 
 const ROUNDS: usize = 1_000;

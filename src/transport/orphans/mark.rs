@@ -10,6 +10,7 @@ mod linux {
     use std::{
         collections::{HashMap, HashSet},
         fs,
+        hash::{BuildHasher as _, RandomState},
         os::unix::fs::MetadataExt as _,
     };
 
@@ -41,7 +42,9 @@ mod linux {
         pub(crate) fn new() -> Option<Self> {
             let highest = getrlimit(Resource::Rttime).maximum;
             let fits = highest.is_none_or(|highest| highest >= RUNTIMES.end * LEADER);
-            fits.then(|| Self(fastrand::u64(RUNTIMES)))
+            // Not of the generator that plans of faults seed, lest two runtimes draw the same.
+            let drawn = RandomState::new().hash_one(std::process::id());
+            fits.then(|| Self(RUNTIMES.start + drawn % (RUNTIMES.end - RUNTIMES.start)))
         }
 
         /// The mark that another process wrote down.
@@ -137,6 +140,24 @@ mod linux {
                     .is_ok_and(|entry| entry.uid() == user.as_raw())
         };
         processes().filter(ours).collect()
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn a_seed_for_jitter_makes_no_two_runtimes_alike() {
+            let marks: HashSet<u64> = (0..100)
+                .map(|_| {
+                    fastrand::seed(7);
+                    let mark = Mark::new().unwrap();
+                    assert_eq!(Mark::of(mark.digits()), Some(mark));
+                    mark.digits()
+                })
+                .collect();
+            assert_eq!(marks.len(), 100);
+        }
     }
 }
 

@@ -95,6 +95,33 @@ fn a_lost_stream_is_resumed_where_it_ended_and_when_the_server_says() {
 }
 
 #[test]
+fn a_stream_that_fails_at_first_is_asked_for_again() {
+    for failure in [|| status(503), || status(429), || vec![Step::Reset]] {
+        world::run(async |world| {
+            let server = HttpServer::session();
+            server.on_first(2, "GET", move |_| failure());
+            let session = open(&world, impatient(&server)).await;
+            eventually(LONG, "the stream is open", || server.streams() == 1).await;
+            assert_eq!(server.count("GET"), 3);
+            is_unharmed(&session).await;
+        });
+    }
+}
+
+/// What a server has never had, its calls do not need.
+#[test]
+fn a_server_whose_stream_always_fails_can_be_called_all_the_same() {
+    world::run(async |world| {
+        let server = HttpServer::session();
+        server.on("GET", |_| status(500));
+        let session = open(&world, impatient(&server)).await;
+        eventually(LONG, "it is given up", || server.count("GET") == 6).await;
+        is_unharmed(&session).await;
+        assert_eq!((server.count("GET"), server.streams()), (6, 0));
+    });
+}
+
+#[test]
 fn a_stream_that_cannot_be_had_back_is_the_end_of_the_link() {
     world::run(async |world| {
         let server = HttpServer::session();

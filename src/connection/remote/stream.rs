@@ -9,8 +9,9 @@ use super::Remote;
 use crate::{
     connection::link::{DownOnDrop, Link},
     error::{DownCause, DownReason, HttpError},
+    policy::RestartPolicy,
     transport::http::{
-        endpoint::{Content, Endpoint},
+        endpoint::{Answered, Content, Endpoint},
         events::{Cursor, EventStream},
         failure::{Cause, Failure},
     },
@@ -36,16 +37,7 @@ impl Remote {
 
     async fn keep_listening(&self, link: &Arc<Link>, opened: oneshot::Sender<()>) {
         let mut cursor = Cursor::default();
-        let first = self.endpoint.listen(self.session_headers(link), &cursor).await;
-        drop(opened);
-        let mut events = match first {
-            Ok(answered) => match answered.content {
-                Content::Stream(events) => events,
-                // It has none, whichever way it says so.
-                Content::Accepted | Content::Message(_) | Content::Refused { .. } => return,
-            },
-            Err(failure) => return self.weigh(link, &failure),
-        };
+        let Some(mut events) = self.first_stream(link, &cursor, opened).await else { return };
         let mut quiet = 0;
         loop {
             let spoke = self.read_on(link, &mut events, &mut cursor).await;
@@ -58,6 +50,41 @@ impl Remote {
                 Err(lost) => return self.weigh(link, &lost),
             }
         }
+    }
+
+    /// Asks for the stream for the first time: none if the server has none, whichever way it says so. A
+    /// failure that may pass says nothing of that, so it is asked again, as often as its restart policy
+    /// would start it again; one that never gives it a stream can be called all the same.
+    async fn first_stream(
+        &self,
+        link: &Arc<Link>,
+        cursor: &Cursor,
+        opened: oneshot::Sender<()>,
+    ) -> Option<Box<EventStream>> {
+        let (policy, mut opened) = (self.restart_policy(), Some(opened));
+        for attempt in 0..=policy.max_restarts {
+            let answered = self.endpoint.listen(self.session_headers(link), cursor).await;
+            // The first call waits no longer than for the first attempt.
+            drop(opened.take());
+            let failure = match answered {
+                Ok(Answered { content: Content::Stream(events), .. }) => return Some(events),
+                Ok(Answered { content: Content::Refused { status, body }, headers, .. })
+                    if may_pass(status) =>
+                {
+                    Failure::maybe_sent(self.endpoint.refusal(status, &headers, &body))
+                }
+                Ok(_) => return None,
+                Err(failure) => failure,
+            };
+            self.weigh(link, &failure);
+            tokio::time::sleep(policy.backoff.delay(attempt, fastrand::f64())).await;
+        }
+        None
+    }
+
+    fn restart_policy(&self) -> RestartPolicy {
+        let connection = self.connection.upgrade();
+        connection.map(|connection| connection.spec.restart.clone()).unwrap_or_default()
     }
 
     /// Reads a stream to its end, and says whether it brought anything.
@@ -84,8 +111,7 @@ impl Remote {
         cursor: &mut Cursor,
         quiet: Option<u32>,
     ) -> Result<Box<EventStream>, Failure> {
-        let policy = self.connection.upgrade().map(|connection| connection.spec.restart.clone());
-        let policy = policy.unwrap_or_default();
+        let policy = self.restart_policy();
         let mut failure = Failure::maybe_sent(self.endpoint.ended());
         for attempt in 0..policy.max_restarts.max(1) {
             let pause =
@@ -138,6 +164,11 @@ impl Remote {
             _ = link.down() => {}
         }
     }
+}
+
+/// Whether the same request may be answered otherwise in a while.
+fn may_pass(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429 | 500 | 502..=504)
 }
 
 fn is_loss(status: StatusCode, offered: bool) -> bool {

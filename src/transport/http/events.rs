@@ -24,6 +24,9 @@ use super::{
 };
 use crate::error::HttpError;
 
+/// The longest pause that a server may ask for: it must not make us deaf for good.
+const LONGEST_RETRY: Duration = Duration::from_secs(600);
+
 /// A stream of events, one message each.
 pub(crate) struct EventStream {
     origin: String,
@@ -38,7 +41,7 @@ pub(crate) struct EventStream {
 pub(crate) struct Cursor {
     /// The id of the last event that had one.
     pub(crate) last_event_id: Option<HeaderValue>,
-    /// How long the server wants to be left alone before the next stream.
+    /// How long the server wants to be left alone before the next stream, at most [`LONGEST_RETRY`].
     pub(crate) retry: Option<Duration>,
 }
 
@@ -74,7 +77,8 @@ impl EventStream {
             if let Some(id) = id {
                 cursor.last_event_id = HeaderValue::try_from(id).ok().filter(|id| !id.is_empty());
             }
-            cursor.retry = retry.map(Duration::from_millis).or(cursor.retry);
+            let retry = retry.map(|millis| Duration::from_millis(millis).min(LONGEST_RETRY));
+            cursor.retry = retry.or(cursor.retry);
             // Events without data are no messages: they only move the cursor.
             if let Some(data) = data.filter(|data| !data.trim().is_empty()) {
                 if data.len() > self.limit {

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use tokio::runtime::Handle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument as _, Span};
 
@@ -17,6 +18,17 @@ impl Scope {
     pub(crate) fn spawn(&self, span: &Span, task: impl Future<Output = ()> + Send + 'static) {
         // Joined by whoever waits for the tracker.
         drop(self.tracker.spawn(task.instrument(span.clone())));
+    }
+
+    /// Spawns it on the async runtime of this handle, wherever the caller is; where that has gone, it
+    /// is dropped.
+    pub(crate) fn spawn_on(
+        &self,
+        handle: &Handle,
+        span: &Span,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        drop(self.tracker.spawn_on(task.instrument(span.clone()), handle));
     }
 
     pub(crate) fn tracker(&self) -> &TaskTracker {

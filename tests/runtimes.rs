@@ -1,9 +1,14 @@
 //! Async runtimes come and go around a supervision tree: nothing hangs, and its report is true.
 
+#[path = "support/http_server.rs"]
+mod http_server;
+#[path = "support/remote.rs"]
+mod remote;
 #[path = "support/world.rs"]
 mod world;
 
 use std::{
+    future::Future as _,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -13,6 +18,7 @@ use std::{
 };
 
 use callboard::{Phase, Runtime, ServerSpec};
+use http_server::HttpServer;
 use tokio::time::timeout;
 use world::{World, eventually};
 
@@ -43,6 +49,27 @@ fn drop_while_opening(runtime: &Runtime, tokio: tokio::runtime::Runtime, session
         std::thread::yield_now();
     }
     drop(tokio);
+}
+
+/// Over HTTP, a server is told in a message of its own that nobody waits any more.
+#[test]
+fn a_call_may_be_dropped_where_no_async_runtime_is() {
+    world::run(async |world| {
+        let server = HttpServer::session();
+        let session = remote::open(&world, remote::remote(&server)).await;
+        let mut call = Box::pin(session.call("a.hold", ()));
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        eventually(LONG, "it has the call", || {
+            // Whoever holds a call over HTTP has to drive it.
+            let _pending = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            server.held() == 1
+        })
+        .await;
+        std::thread::spawn(move || drop(call)).join().unwrap();
+        let told = || server.count("notifications/cancelled") == 1;
+        eventually(LONG, "the server is told", told).await;
+        remote::is_unharmed(&session).await;
+    });
 }
 
 #[test]

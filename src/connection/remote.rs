@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock, Weak, atomic::AtomicBool};
 
 use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderValue};
-use tokio::sync::Notify;
+use tokio::{runtime::Handle, sync::Notify};
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 
@@ -48,6 +48,8 @@ pub(crate) struct Remote {
     link: OnceLock<Weak<Link>>,
     connection: Weak<Connection>,
     tasks: Scope,
+    /// Where they run.
+    handle: Handle,
     span: Span,
     endpoint: Endpoint,
     kind: TransportKind,
@@ -71,6 +73,7 @@ impl Remote {
             link: OnceLock::new(),
             connection: Arc::downgrade(connection),
             tasks: connection.scope.tasks.clone(),
+            handle: Handle::current(),
             span,
             endpoint,
             kind,
@@ -114,7 +117,8 @@ impl Remote {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(&self.span, task);
+        // Whoever drops a call may be outside of any async runtime.
+        self.tasks.spawn_on(&self.handle, &self.span, task);
     }
 
     /// Hands over a message; `request` is what it can only answer, where that is known.

@@ -252,6 +252,13 @@ impl Connection {
         self.link.load()
     }
 
+    /// Whether nobody uses it, and the next call wakes it; also before its status says so.
+    pub(crate) fn falls_asleep(&self) -> bool {
+        let link = self.live_link();
+        let reason = link.as_ref().and_then(|link| link.down_reason());
+        reason.is_some_and(|reason| reason.is_unused()) || self.status().phase.is_asleep()
+    }
+
     /// Whether anything stands between its calls and its link, whatever their options.
     pub(crate) fn guards_calls(&self) -> bool {
         self.guard.is_on()

@@ -143,7 +143,8 @@ impl Question {
                 wake::link(connection, WhenDown::default(), ends).await?;
                 match self.ask_awake(connection, clock).await {
                     // It fell asleep in the moment before.
-                    Err(CallError::NotReady { phase, .. }) if phase.is_asleep() => {}
+                    Err(CallError::NotReady { phase, .. })
+                        if phase.is_asleep() || connection.falls_asleep() => {}
                     outcome => return outcome,
                 }
             },

@@ -46,7 +46,8 @@ async fn arrive(connection: &Connection, when_down: WhenDown) -> Result<(), Call
             }
             Phase::Idle | Phase::GoingIdle => waits,
             Phase::Starting => waits || connection.spec.sleeps(),
-            // Just lost: what follows will be told.
+            // Just lost, or fallen asleep: what follows will be told.
+            Phase::Ready if connection.falls_asleep() => true,
             Phase::Ready | Phase::BackingOff => waits,
             Phase::AuthRequired | Phase::Failed | Phase::Stopping | Phase::Stopped => false,
         };

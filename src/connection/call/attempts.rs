@@ -155,7 +155,7 @@ impl<'a> Attempts<'a> {
             let outcome = self.send(Way::Live).await;
             // It may have fallen asleep, or been lost, in the moment before.
             let missed = matches!(outcome, Err(CallError::NotReady { .. }));
-            let asleep = connection.status().phase.is_asleep() && waits;
+            let asleep = connection.falls_asleep() && waits;
             if !missed || !(asleep || when_down == WhenDown::Wait) {
                 return outcome;
             }

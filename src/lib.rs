@@ -37,6 +37,7 @@ mod approval;
 mod arguments;
 mod canonical;
 mod catalog;
+mod caught;
 mod census;
 mod error;
 mod event;

@@ -3,11 +3,20 @@
 #[path = "support/world.rs"]
 mod world;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
-use callboard::{Delivery, OpenError, Phase, Runtime, ServerSpec, Session, Stdio};
+use callboard::{
+    Delivery, OpenError, Phase, RestartPolicy, Runtime, Secret, SecretString, ServerError,
+    ServerSpec, Session, Stdio, TraceContext,
+};
 use tokio::time::{Instant, timeout};
-use world::{World, eventually};
+use world::{World, await_status, eventually};
 
 const LONG: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_millis(300);
@@ -143,6 +152,52 @@ fn nothing_is_left_after_the_task_of_the_host_panicked() {
             std::panic::resume_unwind(Box::new("a defect of the host"));
         });
         assert!(task.await.unwrap_err().is_panic());
+        is_empty(&world).await;
+    });
+}
+
+/// Code of the host runs in a start: what provides secrets, and what says which trace is on.
+#[test]
+fn a_panic_of_the_host_within_a_start_is_the_end_of_that_start_alone() {
+    world::run(async |world| {
+        let panics = Arc::new(AtomicUsize::new(2));
+        let left = Arc::clone(&panics);
+        let provider = move |_: String| {
+            let left = Arc::clone(&left);
+            async move {
+                if left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok() {
+                    std::panic::resume_unwind(Box::new("a defect of the host"));
+                }
+                Ok(SecretString::from("secret"))
+            }
+        };
+        let faulty = world.echo().env_from("KEY", Secret::provider("key"));
+        let session = world.runtime.session("s").secret_provider(provider);
+        let session = session.servers([quick("a", faulty), quick("b", world.echo())]);
+        let session = session.open().await.unwrap();
+        let server = session.server("a").unwrap();
+        let status = await_status(&server, LONG, |status| status.is_ready()).await;
+        assert_eq!((status.epoch, panics.load(SeqCst)), (3, 0));
+        let Some(ServerError::Connect(error)) = &status.last_error else { panic!("{status:?}") };
+        assert!(error.to_string().contains("panic"), "{error}");
+        session.call("a.echo", ()).await.unwrap();
+        session.call("b.echo", ()).await.unwrap();
+        session.close().await;
+        is_empty(&world).await;
+    });
+}
+
+#[test]
+fn a_panic_in_a_handshake_leaves_no_process_and_nobody_waiting() {
+    world::run(async |world| {
+        let panicking = || -> Option<TraceContext> {
+            std::panic::resume_unwind(Box::new("a defect of the host"))
+        };
+        let policy = RestartPolicy::never();
+        let spec = ServerSpec::new("a", world.echo()).required().restart(policy);
+        let session = world.runtime.session("s").trace_context(panicking).server(spec);
+        let error = timeout(LONG, session.open()).await.unwrap().unwrap_err();
+        assert!(matches!(error, OpenError::Required(_)), "{error:?}");
         is_empty(&world).await;
     });
 }

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     catalog::Listing,
+    caught::{Panicked, caught},
     error::{ConnectError, DownCause, DownReason, Stage},
     record::{Record, recorder::Party},
     spec::Transport,
@@ -71,6 +72,14 @@ pub(crate) struct Epoch {
     pub(crate) report: Reporter,
     /// What runs for it; each ends with the link, or with what carries that.
     pub(crate) tasks: TaskTracker,
+}
+
+/// How far an epoch has come.
+struct Course {
+    running: Option<Running>,
+    stage: Stage,
+    /// Whether its link was reported as open.
+    live: bool,
 }
 
 /// A link and what carries it.
@@ -145,14 +154,37 @@ impl Carrier {
 
 impl Epoch {
     pub(crate) async fn run(self) {
-        let mut running = None;
-        let mut stage = Stage::Handshake;
+        let mut course = Course { running: None, stage: Stage::Handshake, live: false };
+        // Code of the host runs here, too, such as what provides secrets.
+        if let Err(Panicked) = caught(self.run_link(&mut course)).await {
+            self.report_panic(&course);
+        }
+        if let Some(running) = course.running {
+            self.tear_down(running).await;
+        }
+        // They hold what carried it: its pipes, its streams.
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn report_panic(&self, course: &Course) {
+        let (epoch, stage) = (self.number, course.stage);
+        let reason = Arc::new(DownReason::new(DownCause::Internal));
+        (self.report)(match course.live {
+            true => Report::WentDown { epoch, reason },
+            false => Report::StartFailed { epoch, error: ConnectError::Ended { stage, reason } },
+        });
+    }
+
+    /// Opens the link, and sees it to its end.
+    async fn run_link(&self, course: &mut Course) {
+        let Course { running, stage, live } = course;
         let limit = self.connection.spec.init_timeout;
         let deadline = deadline_after(limit);
         let (began, meter) = (Instant::now(), &self.connection.usage.meter);
         meter.link_begins();
         // What opening takes is given back before the link lives.
-        let opening = Box::pin(self.open(&mut running, &mut stage, deadline));
+        let opening = Box::pin(self.open(running, stage, deadline));
         let outcome = tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
@@ -163,6 +195,7 @@ impl Epoch {
             None => {}
             Some(Ok(Ok(opened))) => {
                 meter.link_started(true, began.elapsed());
+                *live = true;
                 self.live(opened).await;
             }
             Some(Ok(Err(error))) => {
@@ -172,20 +205,13 @@ impl Epoch {
             }
             Some(Err(_elapsed)) => {
                 meter.link_started(false, began.elapsed());
-                let last_words =
-                    running.as_ref().map(|running: &Running| running.carrier.last_words());
-                let stderr_tail = last_words.unwrap_or_default();
+                let last_words = running.as_ref().map(|running| running.carrier.last_words());
+                let (stage, stderr_tail) = (*stage, last_words.unwrap_or_default());
                 let record = on_record(running.as_ref());
                 let error = ConnectError::TimedOut { stage, after: limit, stderr_tail, record };
                 (self.report)(Report::StartFailed { epoch, error });
             }
         }
-        if let Some(running) = running {
-            self.tear_down(running).await;
-        }
-        // They hold what carried it: its pipes, its streams.
-        self.tasks.close();
-        self.tasks.wait().await;
     }
 
     /// Reports the open link, and waits until it is down or is to end.

@@ -84,7 +84,8 @@ pub enum DownCause {
     Removed,
     /// The session was closed.
     SessionClosed,
-    /// A defect of this crate: the actor that owned the link is gone.
+    /// What owned the link panicked: a defect of this crate, or of code that the host gave it, such as
+    /// what provides secrets.
     Internal,
 }
 
@@ -252,7 +253,7 @@ impl fmt::Display for DownCause {
             Self::Unused => f.write_str("nobody used it for a while; the next call starts it"),
             Self::Removed => f.write_str("the server was taken out of the session"),
             Self::SessionClosed => f.write_str("the session was closed"),
-            Self::Internal => f.write_str("a defect in callboard: the link lost its owner"),
+            Self::Internal => f.write_str("a panic, and so the link lost its owner"),
         }
     }
 }

@@ -86,6 +86,9 @@ fn diagnose(cause: &DownCause) -> Option<Diagnosis> {
         | DownCause::Unused
         | DownCause::Removed
         | DownCause::SessionClosed => return None,
-        DownCause::Internal => Diagnosis::help("this is a defect of callboard: please report it"),
+        DownCause::Internal => Diagnosis::help(
+            "the host's log has the panic: mend it if it is in code of the host, such as what \
+             provides secrets; otherwise it is a defect of callboard: please report it",
+        ),
     })
 }

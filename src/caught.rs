@@ -1,0 +1,23 @@
+//! What a panic must not take along.
+
+use std::{
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::Poll,
+};
+
+/// It panicked; the panic hook of the host has been told.
+#[derive(Debug)]
+pub(crate) struct Panicked;
+
+/// Runs a future to its end, or to its panic. For what has to be cleaned up after in both cases, and
+/// leaves nothing half done where only others would see it.
+pub(crate) async fn caught<F: Future>(future: F) -> Result<F::Output, Panicked> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(_panic) => Poll::Ready(Err(Panicked)),
+    })
+    .await
+}

@@ -11,17 +11,21 @@ use std::{
     },
     task::{Context, Poll, Waker},
     thread,
+    time::Duration,
 };
 
 use super::*;
 use crate::{
-    error::DownCause, redactor::Redactor, spec::ServerSpec, telemetry::Labels,
-    transport::memory::Memory, usage::ServerUsage,
+    Runtime, error::DownCause, redactor::Redactor, spec::ServerSpec, telemetry::Labels,
+    testing::Server, transport::memory::Memory, usage::ServerUsage,
 };
 
 const ROUNDS: usize = 1_000;
 const SENDERS: usize = 8;
 const EACH: usize = 30;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A sink that takes so many bytes, and remembers them.
 struct Taking {
@@ -194,4 +198,34 @@ fn settled(replies: Vec<Reply>, touched: &HashSet<RequestId>) {
 #[test]
 fn whoever_sends_while_a_link_goes_down_is_settled_or_refused() {
     (0..ROUNDS).for_each(round);
+}
+
+/// Between the end of an unused link and the status that tells of it, a writer may be in the way.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_finds_its_server_falling_asleep_wakes_it() {
+    let server = Server::new().tool("echo", |_| async { Ok("x".into()) });
+    let spec = ServerSpec::new("a", server.transport()).lazy().stop_when_idle(HOUR);
+    let runtime = Runtime::start().await;
+    let session = runtime.session("s").server(spec).open().await.unwrap();
+    for prompt in [false, true] {
+        session.call("a.echo", ()).await.unwrap();
+        let tool = session.tool("a.echo").unwrap();
+        let link = Arc::clone(tool.connection().live_link().as_ref().unwrap());
+        link.state.lock().writing = true;
+        link.go_down(DownReason::new(DownCause::Unused));
+        assert!(session.server("a").unwrap().status().is_ready());
+        let released = async {
+            tokio::time::sleep(SECOND).await;
+            link.fail_pending();
+        };
+        if prompt {
+            let server = session.server("a").unwrap();
+            let (read, ()) = tokio::join!(server.prompts(), released);
+            read.unwrap();
+        } else {
+            let (output, ()) = tokio::join!(session.call("a.echo", ()), released);
+            assert_eq!(output.unwrap().text(), "x");
+        }
+    }
+    runtime.shutdown().await;
 }

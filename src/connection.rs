@@ -252,6 +252,13 @@ impl Connection {
         self.link.load()
     }
 
+    /// Forgets all that its server said for a while, and the results of its tools: somebody else may be
+    /// asking from now on.
+    pub(crate) fn forget_answers(&self) {
+        self.kept.forget_all();
+        self.cache.forget();
+    }
+
     /// Whether nobody uses it, and the next call wakes it; also before its status says so.
     pub(crate) fn falls_asleep(&self) -> bool {
         let link = self.live_link();

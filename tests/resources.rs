@@ -56,6 +56,24 @@ fn what_a_server_allows_is_kept_until_it_changes() {
     });
 }
 
+#[test]
+fn what_was_kept_is_asked_for_again_over_a_new_link() {
+    world::run(async |world| {
+        let session = open(&world, "modern", &Person::new()).await;
+        let server = session.server("a").unwrap();
+        let note = server.resource("note://a");
+        for reads in [1, 1] {
+            note.read().await.unwrap();
+            assert_eq!(got(&world, "resources/read").len(), reads);
+        }
+        session.call("a.exit", json!({})).await.unwrap_err();
+        await_status(&server, SOON, |status| status.is_ready() && status.epoch == 2).await;
+        note.read().await.unwrap();
+        assert_eq!(got(&world, "resources/read").len(), 2);
+        session.close().await;
+    });
+}
+
 /// Nothing stale on an error, unless it is asked for.
 #[test]
 fn what_was_kept_is_not_told_by_a_server_that_is_gone_unless_asked() {

@@ -198,6 +198,7 @@ impl Round {
             key: self.asker.key().filter(|_| bound),
         };
         self.holder.accept(tokens, self.requested.clone()).await?;
+        self.connection.forget_answers();
         if self.connection.status().phase == Phase::AuthRequired {
             crate::connection::actor::restart(&self.connection);
         }

@@ -221,6 +221,8 @@ impl ActorState {
         let Opened { link, agreement, listing, pid, transport } = opened;
         self.era = Some(agreement.era);
         listing::post(&self.connection, listing);
+        // What changed while there was no link, nobody has told.
+        self.connection.kept.forget_all();
         // Before anybody can call over it.
         link.note(EntryKind::Status, b"ready");
         self.link = Some(Arc::clone(&link));

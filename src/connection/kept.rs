@@ -2,7 +2,7 @@
 //! reads, for as long as they allow and nothing changes.
 //!
 //! Each connection keeps its own, and has one set of credentials: what is private to a principal
-//! never reaches another.
+//! never reaches another. Whoever logs in may be another, so nothing is kept over that.
 
 use std::sync::Arc;
 
@@ -68,6 +68,14 @@ impl Kept {
             };
             !touched
         });
+    }
+
+    /// Forgets everything, and keeps nothing that was asked for before: changes may have been missed, or
+    /// somebody else may be asking.
+    pub(super) fn forget_all(&self) {
+        let mut state = self.state.lock();
+        state.changes += 1;
+        state.answers.clear();
     }
 
     fn look(&self, key: &str, however_old: bool) -> Option<Arc<RawResult>> {

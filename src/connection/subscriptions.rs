@@ -259,7 +259,7 @@ async fn tell(link: &Arc<Link>, method: &str, uri: &str) -> Result<(), String> {
 /// is wanted changes, or when it ends.
 async fn listen(connection: &Connection, link: &Arc<Link>) {
     let subscriptions = &connection.subscriptions;
-    let mut failures = 0;
+    let (mut failures, mut missed) = (0, false);
     let mut current: Option<(Topics, Reply)> = None;
     loop {
         let wanted = subscriptions.wanted();
@@ -268,6 +268,9 @@ async fn listen(connection: &Connection, link: &Arc<Link>) {
             // The earlier is given up only when the new one is on its way: better twice than never.
             let next = begin(connection, link, &wanted).await;
             current = next.map(|reply| (wanted, reply));
+        }
+        if std::mem::take(&mut missed) {
+            connection.kept.forget_all();
         }
         subscriptions.resumed(link.epoch);
         let began = Instant::now();
@@ -303,6 +306,7 @@ async fn listen(connection: &Connection, link: &Arc<Link>) {
         let pause = AGAIN.saturating_mul(1 << failures.min(5)).min(LONGEST);
         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         subscriptions.interrupted();
+        missed = true;
     }
 }
 

@@ -69,6 +69,7 @@ use crate::{
 use crate::{auth::Authority, transport::http::clients::Clients};
 use cache::Cache;
 use guard::Guard;
+use handshake::Capabilities;
 use handshake::Era;
 use introduction::Introduction;
 use kept::Kept;
@@ -115,6 +116,8 @@ pub(crate) struct Connection {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) logs: LogBook,
     kept: Kept,
+    /// What its server offered last.
+    last_offer: ArcSwapOption<Capabilities>,
     mailbox: ArcSwapOption<Mailbox>,
     /// Whether it was to be woken before it had an actor.
     wake_early: AtomicBool,
@@ -238,6 +241,7 @@ impl Connection {
             subscriptions: Subscriptions::default(),
             logs: LogBook::default(),
             kept: Kept::default(),
+            last_offer: ArcSwapOption::empty(),
             mailbox: ArcSwapOption::empty(),
             wake_early: AtomicBool::new(false),
         }
@@ -356,6 +360,22 @@ impl Connection {
     /// Whether the live link is of MCP 2026-07-28.
     pub(crate) fn is_modern(&self) -> bool {
         self.live_link().as_ref().is_some_and(|link| link.era() == Some(Era::Modern))
+    }
+
+    /// Remembers what its server offers, for when it is asleep.
+    fn note_offer(&self, link: &Link) {
+        self.last_offer.store(link.capabilities().cloned().map(Arc::new));
+    }
+
+    /// Whether its server offers this: the live one, or the one that the next request wakes. None where
+    /// it sleeps, and was never up.
+    pub(crate) fn would_offer(&self, capability: &str) -> Option<bool> {
+        let on_demand = self.spec.sleeps() || self.spec.opening == Opening::PerCall;
+        if !on_demand || self.is_ending() {
+            return Some(self.offers(capability));
+        }
+        let last = self.last_offer.load();
+        last.as_ref().map(|offered| offered.has(capability))
     }
 
     /// Whether the server of the live link offers this.

@@ -201,8 +201,9 @@ async fn templates(
 
 impl Session {
     /// Reads a resource from the server that has it: the only one that lists it, or else the only one
-    /// with a template that fits, or else the only one with resources at all. Of servers that are not
-    /// ready nothing is known.
+    /// with a template that fits, or else the only one with resources at all. A server that
+    /// is asleep is counted by what it offered when it was up, and woken; one that was never up is asked
+    /// only where no other has resources. Of servers that are down nothing is known.
     ///
     /// # Errors
     ///
@@ -224,8 +225,14 @@ async fn route(
     uri: &str,
     terms: Terms,
 ) -> Result<Arc<Connection>, CallError> {
-    let mut having: Vec<_> =
-        connections.iter().filter(|connection| connection.offers("resources")).collect();
+    let offering = |wanted| {
+        let fits = move |one: &&Arc<Connection>| one.would_offer("resources") == wanted;
+        connections.iter().filter(fits).collect::<Vec<_>>()
+    };
+    let mut having = offering(Some(true));
+    if having.is_empty() {
+        having = offering(None);
+    }
     if having.len() > 1 {
         let (mut listing, mut fitting) = (Vec::new(), Vec::new());
         for connection in &having {

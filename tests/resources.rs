@@ -136,6 +136,40 @@ fn a_read_goes_to_the_server_that_has_it() {
 }
 
 #[test]
+fn a_read_wakes_the_server_that_has_it() {
+    world::run(async |world| {
+        let both = |name: &str| {
+            let log = world.folder().join(name);
+            ServerSpec::new(name, world.script("both.py").arg("modern").arg(log))
+        };
+        let idle = Duration::from_millis(100);
+        let lazy = both("lazy").lazy().stop_when_idle(idle);
+        for spec in [lazy, both("each").per_call()] {
+            let name = spec.name().to_owned();
+            let session = world.runtime.session("s");
+            let session = session.servers([spec, ServerSpec::new("echo", world.echo())]);
+            let session = session.open().await.unwrap();
+            session.settled().await;
+            session.read("note://first").await.unwrap();
+            let server = session.server(&name).unwrap();
+            await_status(&server, SOON, |status| status.phase == Phase::Idle).await;
+            session.read("note://again").await.unwrap();
+            session.close().await;
+        }
+        let session = world.runtime.session("s").servers([both("one"), both("two").lazy()]);
+        let session = session.open().await.unwrap();
+        session.settled().await;
+        session.read("note://a").await.unwrap();
+        let two = session.server("two").unwrap();
+        assert_eq!(two.status().phase, Phase::Idle, "nobody asks whom nobody knows");
+        two.ready().await.unwrap();
+        let error = session.read("note://a").await.unwrap_err();
+        assert_eq!(error.kind(), "unrouted_resource", "both have it");
+        session.close().await;
+    });
+}
+
+#[test]
 fn the_log_level_outlives_a_link_and_goes_with_every_modern_request() {
     world::run(async |world| {
         let session = open(&world, "legacy", &Person::new()).await;

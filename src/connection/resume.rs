@@ -15,6 +15,7 @@ const ANSWER: Duration = Duration::from_secs(30);
 
 /// Takes up again what is not of one link alone.
 pub(super) fn resume(connection: &Arc<Connection>, link: &Arc<Link>) {
+    connection.note_offer(link);
     subscriptions::keep(connection, link);
     let level = connection.introduction.log_level();
     let logs = link.capabilities().is_some_and(|offered| offered.has("logging"));

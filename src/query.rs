@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     connection::{Connection, link::Timing, requests::Clock},
     error::{CallError, Delivery},
+    policy::CallOptions,
 };
 
 /// A request of the host beside the calls of tools: a list, a resource, a prompt, a completion.
@@ -30,7 +31,8 @@ use crate::{
 #[must_use = "a request is sent when it is awaited"]
 pub struct Query<T> {
     stage: Stage<T>,
-    connection: Option<Arc<Connection>>,
+    /// What was said at all places but here.
+    inherited: CallOptions,
     idle_timeout: Option<Duration>,
     total_timeout: Option<Duration>,
     cancelled: Option<CancellationToken>,
@@ -65,19 +67,20 @@ impl<T: 'static> Query<T> {
         F: Future<Output = Result<T, CallError>> + Send + 'static,
     {
         let asked = Arc::clone(connection);
-        let mut query = Self::anywhere(move |terms| make(asked, terms));
-        query.connection = Some(Arc::clone(connection));
-        query
+        Self::anywhere(&connection.options, move |terms| make(asked, terms))
     }
 
     /// A query of which it is not known yet which server it goes to.
-    pub(crate) fn anywhere<F>(make: impl FnOnce(Terms) -> F + Send + 'static) -> Self
+    pub(crate) fn anywhere<F>(
+        inherited: &CallOptions,
+        make: impl FnOnce(Terms) -> F + Send + 'static,
+    ) -> Self
     where
         F: Future<Output = Result<T, CallError>> + Send + 'static,
     {
         Self {
             stage: Stage::Declared(Box::new(move |terms| Box::pin(make(terms)))),
-            connection: None,
+            inherited: inherited.clone(),
             idle_timeout: None,
             total_timeout: None,
             cancelled: None,
@@ -117,8 +120,7 @@ impl<T: 'static> Query<T> {
     }
 
     fn terms(&self) -> Terms {
-        let options = self.connection.as_ref().map(|connection| connection.options.clone());
-        let options = options.unwrap_or_default();
+        let options = &self.inherited;
         let limit = |own: Option<Duration>, inherited| match own {
             Some(limit) => Some(limit).filter(|limit| !limit.is_zero()),
             None => inherited,

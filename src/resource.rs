@@ -212,7 +212,7 @@ impl Session {
     pub fn read(&self, uri: impl AsRef<str>) -> Query<Contents> {
         let uri = uri.as_ref().to_owned();
         let connections = self.connections();
-        Query::anywhere(move |terms| async move {
+        Query::anywhere(self.options(), move |terms| async move {
             let connection = route(&connections, &uri, terms).await?;
             read(&connection, &uri, terms).await
         })

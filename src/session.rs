@@ -326,6 +326,11 @@ impl Session {
         Server::new(Arc::clone(connection), Arc::clone(&self.inner.roster))
     }
 
+    /// What holds for its requests, where nothing else is said: the runtime's and its own, as one.
+    pub(crate) fn options(&self) -> &CallOptions {
+        &self.inner.options
+    }
+
     pub(crate) fn connections(&self) -> Arc<Vec<Arc<Connection>>> {
         self.inner.roster.list()
     }

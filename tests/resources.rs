@@ -10,7 +10,7 @@ mod world;
 use std::time::Duration;
 
 use both::{SOON, await_got, got, open, server};
-use callboard::{ListFault, LogLevel, Phase, ServerSpec, Topics, TraceContext};
+use callboard::{CallOptions, ListFault, LogLevel, Phase, ServerSpec, Topics, TraceContext};
 use person::Person;
 use serde_json::json;
 use tokio::time::timeout;
@@ -165,6 +165,19 @@ fn a_read_wakes_the_server_that_has_it() {
         two.ready().await.unwrap();
         let error = session.read("note://a").await.unwrap_err();
         assert_eq!(error.kind(), "unrouted_resource", "both have it");
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_read_has_the_limits_of_its_session() {
+    world::run(async |world| {
+        let never = ServerSpec::new("a", world.stdio("sleep").arg("1000")).lazy();
+        let brief = CallOptions::default().total_timeout(Duration::from_millis(50));
+        let session = world.runtime.session("s").call_options(brief).server(never);
+        let session = session.open().await.unwrap();
+        let error = timeout(SOON, session.read("note://a")).await.unwrap();
+        assert_eq!(error.unwrap_err().kind(), "not_ready");
         session.close().await;
     });
 }

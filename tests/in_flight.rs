@@ -72,6 +72,7 @@ fn pid(session: &Session, server: &str) -> u32 {
     session.server(server).unwrap().status().pid.unwrap()
 }
 
+/// Check 1; how many milliseconds it takes is measured by `benches/loss.rs`.
 #[test]
 fn a_killed_server_fails_its_calls_with_the_signal_and_its_last_words() {
     world::run(async |world| {

@@ -15,6 +15,8 @@ use crate::{redactor::Redactor, wire::RawResult};
 #[derive(Debug, Clone)]
 pub struct Output {
     raw: RawResult,
+    /// Whether it came of questions to the host, or of a task.
+    interim: bool,
 }
 
 /// One block of a tool's content.
@@ -55,7 +57,18 @@ struct Head<'a> {
 
 impl Output {
     pub(crate) fn new(raw: RawResult) -> Self {
-        Self { raw }
+        Self { raw, interim: false }
+    }
+
+    /// The same, as what came after an interim result: it is of this call alone.
+    pub(crate) fn after_interim(self) -> Self {
+        Self { interim: true, ..self }
+    }
+
+    /// Whether it may be the result of a like call, too. MCP 2026-07-28, server/utilities/caching: not
+    /// what came after an interim result.
+    pub(crate) fn is_of_any_call(&self) -> bool {
+        !self.interim
     }
 
     pub(crate) fn raw_result(&self) -> &RawResult {
@@ -68,7 +81,7 @@ impl Output {
         let object =
             redacted.starts_with('{') && serde_json::from_str::<&RawValue>(&redacted).is_ok();
         let nothing = || r#"{"content":[{"type":"text","text":"[redacted]"}]}"#.to_owned();
-        Self { raw: RawResult::of(if object { redacted } else { nothing() }) }
+        Self { raw: RawResult::of(if object { redacted } else { nothing() }), ..self }
     }
 
     /// The result as JSON, to the byte.

@@ -10,7 +10,7 @@ mod world;
 use std::{sync::Arc, time::Duration};
 
 use both::{got, open};
-use callboard::{FormAnswer, HostCapabilities};
+use callboard::{CachePolicy, CallOptions, FormAnswer, HostCapabilities};
 use person::Person;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -72,6 +72,26 @@ fn prompts_and_reads_have_rounds_too() {
         assert_eq!(person.asked(), ["fill a who", "fill a who"]);
         // C23: what came of questions is not kept.
         assert_eq!(resource.read().await.unwrap().text(), "read 4");
+        session.close().await;
+    });
+}
+
+/// C23: what a person said to one call is no answer to the next.
+#[test]
+fn a_result_that_took_questions_is_not_kept_for_like_calls() {
+    world::run(async |world| {
+        let person = Person::new();
+        let session = open(&world, "modern", &person).await;
+        let keep = CachePolicy::keep_for(Duration::from_secs(3600)).even_if_not_read_only();
+        let keep = CallOptions::default().cache(keep);
+        for asked in [2, 4] {
+            session.call("a.ask", json!({})).with_options(&keep).await.unwrap();
+            assert_eq!(person.asked().len(), asked);
+        }
+        for _ in 0..2 {
+            session.call("a.shout", json!({})).with_options(&keep).await.unwrap();
+        }
+        assert_eq!(got(&world, "tools/call").len(), 5, "another is");
         session.close().await;
     });
 }

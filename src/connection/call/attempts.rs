@@ -47,7 +47,7 @@ pub(crate) async fn run(request: Request) -> Result<Output, CallError> {
     if !(ticket.detached && super::continued::is_task(&output)) {
         crate::schema::check_output(&tool, &output)?;
     }
-    if let Some(wanted) = wanted {
+    if let Some(wanted) = wanted.filter(|_| output.is_of_any_call()) {
         connection.cache.keep(wanted, &output);
     }
     Ok(output)

@@ -58,7 +58,7 @@ impl Continued {
         let rest = Box::pin(async move {
             let first = Answered { result, link, direct: true };
             let answered = rounds::complete(&connection, &question, first, clock).await?;
-            Ok(output(&connection, answered.result))
+            Ok(output(&connection, answered.result).after_interim())
         });
         Self { tool, span, rest }
     }
@@ -122,7 +122,8 @@ impl Continued {
                     });
                 }
             }
-            Ok(output(&connection, question.ask(&connection, clock).await?.result))
+            let answered = question.ask(&connection, clock).await?;
+            Ok(output(&connection, answered.result).after_interim())
         });
         Self { tool, span: Traced::none(), rest }
     }

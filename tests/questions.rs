@@ -9,11 +9,14 @@ mod world;
 
 use std::{sync::Arc, time::Duration};
 
-use both::{SOON, await_got, got, open};
-use callboard::HostCapabilities;
+use both::{SOON, await_got, got, open, server};
+use callboard::{FormAnswer, FormQuestion, Host, HostCapabilities, HostFuture, ServerSpec};
 use person::Person;
 use serde_json::{Value, json};
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 /// C4, C29, C30: only what was declared.
 #[test]
@@ -52,6 +55,30 @@ fn a_declined_sample_is_an_error_and_a_form_has_its_defaults() {
         let text = session.call("a.ask", json!({})).await.unwrap().text();
         let said: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(said["content"], json!({ "age": 3, "name": "nobody" }));
+        session.close().await;
+    });
+}
+
+struct Panicking;
+
+impl Host for Panicking {
+    fn capabilities(&self) -> HostCapabilities {
+        HostCapabilities::default().elicitation_forms()
+    }
+
+    fn fill(&self, _: FormQuestion) -> HostFuture<'_, FormAnswer> {
+        Box::pin(async { std::panic::resume_unwind(Box::new("a defect of the host")) })
+    }
+}
+
+#[test]
+fn a_host_that_panics_leaves_no_server_without_an_answer() {
+    world::run(async |world| {
+        let spec = ServerSpec::new("a", server(&world, "legacy")).required();
+        let session = world.runtime.session("s").host(Panicking).server(spec);
+        let session = session.open().await.unwrap();
+        let text = timeout(SOON, session.call("a.ask", json!({}))).await.unwrap().unwrap().text();
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["code"], -32603, "{text}");
         session.close().await;
     });
 }

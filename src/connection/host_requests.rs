@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 
 use super::{Connection, link::Link};
 use crate::{
+    caught::{Panicked, caught},
     host::{Elicitation, FormAnswer, FormQuestion, SamplingQuestion, UrlAnswer, UrlQuestion},
     telemetry,
     trace::TraceContext,
@@ -179,8 +180,11 @@ pub(super) fn ask(
     connection.scope.tasks.spawn(&link.span, async move {
         tokio::select! {
             biased;
-            outcome = answer(&asked, (&method, Some(&asking.id)), params.as_deref()) => {
-                asking.answer(&method, outcome);
+            outcome = caught(answer(&asked, (&method, Some(&asking.id)), params.as_deref())) => {
+                match outcome {
+                    Ok(outcome) => asking.answer(&method, outcome),
+                    Err(Panicked) => asking.refuse(&method, INTERNAL, "the host failed"),
+                }
             }
             () = taken_back.cancelled() => {}
             _ = asking.link.down() => {}
@@ -197,16 +201,18 @@ struct Asking {
 
 impl Asking {
     fn answer(&self, method: &str, outcome: Result<Value, Refusal>) {
-        let refused = |code, message: &str| {
-            telemetry::question_refused(method);
-            wire::answer(&self.id, Err::<&(), _>((code, message)))
-        };
-        self.link.answer(match outcome {
-            Ok(answer) => wire::answer(&self.id, Ok(&answer)),
-            Err(Refusal::NotOffered) => refused(METHOD_NOT_FOUND, "this client does not offer it"),
-            Err(Refusal::Declined) => refused(REJECTED, "declined"),
-            Err(Refusal::Invalid(fault)) => refused(INVALID_PARAMS, &fault),
-        });
+        let not_offered = "this client does not offer it";
+        match outcome {
+            Ok(answer) => self.link.answer(wire::answer(&self.id, Ok(&answer))),
+            Err(Refusal::NotOffered) => self.refuse(method, METHOD_NOT_FOUND, not_offered),
+            Err(Refusal::Declined) => self.refuse(method, REJECTED, "declined"),
+            Err(Refusal::Invalid(fault)) => self.refuse(method, INVALID_PARAMS, &fault),
+        }
+    }
+
+    fn refuse(&self, method: &str, code: i64, message: &str) {
+        telemetry::question_refused(method);
+        self.link.answer(wire::answer(&self.id, Err::<&(), _>((code, message))));
     }
 }
 

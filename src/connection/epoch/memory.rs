@@ -9,7 +9,7 @@ use crate::{
     connection::{
         handshake::{self, Agreement, HandshakeError, Plan},
         inbound::Inbound,
-        link::{Link, Loss, Way},
+        link::{DownOnDrop, Link, Loss, Way},
     },
     error::{ConnectError, Delivery, DownCause, DownReason, HttpError},
     transport::memory::{Memory, Refusal},
@@ -54,6 +54,7 @@ impl Epoch {
         self.spawn(Arc::clone(&link).write(sink));
         self.spawn(Arc::clone(&link).clock());
         self.spawn(async move {
+            let _guard = DownOnDrop(&link);
             let refused = |refusal| refuse(&link, refusal);
             let cause = stream.read_frames(limits.max_frame, &mut inbound, refused).await;
             link.go_down(DownReason::new(cause));

@@ -9,11 +9,43 @@ mod world;
 
 use std::{sync::Arc, time::Duration};
 
-use both::{got, open};
-use callboard::{CachePolicy, CallOptions, FormAnswer, HostCapabilities};
+use both::{SOON, got, open};
+use callboard::{
+    Backoff, CachePolicy, CallError, CallOptions, Delivery, FormAnswer, HostCapabilities, Limits,
+    RestartPolicy, RetryPolicy, ServerSpec, Session, WhenDown,
+};
 use person::Person;
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
+use world::{World, await_status, eventually};
+
+/// How many calls the server was given from their beginning.
+fn begun(world: &World, tool: &str) -> usize {
+    let calls = got(world, "tools/call");
+    let first = |call: &&Value| call["params"].get("inputResponses").is_none();
+    calls.iter().filter(first).filter(|call| call["params"]["name"] == tool).count()
+}
+
+/// A person who does not answer before this is told.
+fn thinking() -> (Person, Arc<Notify>) {
+    let (mut person, answers) = (Person::new(), Arc::new(Notify::new()));
+    person.thinks = Some(Arc::clone(&answers));
+    (person, answers)
+}
+
+async fn open_with(world: &World, person: &Person, limits: Limits) -> Session {
+    let never = Backoff::new(SOON * 100, SOON * 100).without_jitter();
+    let spec = ServerSpec::new("a", both::server(world, "modern"))
+        .restart(RestartPolicy::on_failure().backoff(never))
+        .limits(limits)
+        .required();
+    world.runtime.session("test").host(person.clone()).server(spec).open().await.unwrap()
+}
+
+async fn await_asked(person: &Person) {
+    eventually(SOON, "the person is asked", || !person.asked().is_empty()).await;
+}
 
 #[test]
 fn every_question_is_answered_and_the_state_comes_back_to_the_byte() {
@@ -161,6 +193,82 @@ fn a_question_over_a_modern_link_is_counted_and_not_answered() {
         }
         assert_eq!(session.server("a").unwrap().violations(), 3);
         assert!(got(&world, "").is_empty(), "{:?}", got(&world, ""));
+        session.close().await;
+    });
+}
+
+/// What is sent late is a part of a call that the server had: nothing tries it from its beginning.
+#[test]
+fn a_call_that_is_lost_while_the_host_thinks_is_not_made_again() {
+    world::run(async |world| {
+        let (person, answers) = thinking();
+        let session = open_with(&world, &person, Limits::default()).await;
+        let server = session.server("a").unwrap();
+        let retry = RetryPolicy::max_attempts(2).delay(Duration::from_millis(1));
+        let options = CallOptions::default().when_down(WhenDown::Wait).retry(retry);
+        let call = session.call("a.ask", json!({})).with_options(&options);
+        let loses = async {
+            await_asked(&person).await;
+            session.call("a.exit", json!({})).await.unwrap_err();
+            await_status(&server, SOON, |status| !status.is_ready()).await;
+            answers.notify_one();
+        };
+        let (outcome, ()) = timeout(SOON, async { tokio::join!(call, loses) }).await.unwrap();
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, CallError::TransportDown { epoch: 1, .. }), "{error:?}");
+        assert_eq!(error.delivery(), Delivery::MaybeSent);
+        assert!(error.to_string().contains("code 3"), "{error}");
+        assert_eq!(begun(&world, "ask"), 1);
+        assert_eq!(person.asked(), ["fill a who", "roots a"]);
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_prompt_that_is_lost_while_the_host_thinks_was_begun() {
+    world::run(async |world| {
+        let (person, answers) = thinking();
+        let session = open_with(&world, &person, Limits::default()).await;
+        let server = session.server("a").unwrap();
+        let loses = async {
+            await_asked(&person).await;
+            session.call("a.exit", json!({})).await.unwrap_err();
+            await_status(&server, SOON, |status| !status.is_ready()).await;
+            answers.notify_one();
+        };
+        let (outcome, ()) = tokio::join!(server.prompt("p", [("", ""); 0]), loses);
+        let error = outcome.unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), ("transport_down", Delivery::MaybeSent));
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_later_round_that_finds_no_room_was_begun() {
+    world::run(async |world| {
+        let (person, answers) = thinking();
+        let session = open_with(&world, &person, Limits::default().with_max_calls(1)).await;
+        let pid = session.server("a").unwrap().status().pid.unwrap();
+        let retry = RetryPolicy::max_attempts(2).delay(Duration::from_millis(1));
+        let call = session.call("a.ask", json!({}));
+        let call = call.with_options(&CallOptions::default().retry(retry));
+        let fills = async {
+            await_asked(&person).await;
+            world::signal(pid, Signal::STOP);
+            let mut ping = session.call("a.ping", json!({}));
+            timeout(Duration::ZERO, &mut ping).await.unwrap_err();
+            answers.notify_one();
+            ping
+        };
+        let both = async {
+            let (outcome, ping) = tokio::join!(call, fills);
+            world::signal(pid, Signal::CONT);
+            ping.await.unwrap();
+            outcome
+        };
+        let error = timeout(SOON, both).await.unwrap().unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), ("overloaded", Delivery::MaybeSent));
+        assert_eq!(begun(&world, "ask"), 1);
         session.close().await;
     });
 }

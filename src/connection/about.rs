@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Connection, link::Loss};
+use super::{
+    Connection,
+    link::{Link, Loss},
+};
 use crate::{
     error::{CallError, Delivery, DownCause, DownReason, HttpError, ServerError},
     record::Record,
@@ -65,13 +68,25 @@ impl About<'_> {
             }
             Loss::TooManyCalls => {
                 let limit = format!("{} calls in flight", limits.max_calls);
-                CallError::Overloaded { server, limit, setting: "max_calls" }
+                overloaded(server, limit, "max_calls")
             }
             Loss::TooManyBytes => {
                 let limit = format!("{} bytes of requests in flight", limits.max_call_bytes);
-                CallError::Overloaded { server, limit, setting: "max_call_bytes" }
+                overloaded(server, limit, "max_call_bytes")
             }
         }
+    }
+
+    /// Of a later message about a request that the server had, and answered over this link by
+    /// something that is not its end. Whatever became of that message, the server may have acted.
+    pub(crate) fn begun(&self, link: &Link, error: CallError) -> CallError {
+        if !matches!(error, CallError::NotReady { .. }) {
+            return error.after_the_first();
+        }
+        // A restart takes the link away a moment before it ends it.
+        let reason = link.down_reason();
+        let reason = reason.unwrap_or_else(|| Arc::new(DownReason::new(DownCause::Restarted)));
+        self.lost(link.epoch, Loss::Down { reason, delivery: Delivery::MaybeSent })
     }
 
     /// Of a request whose own exchange failed.
@@ -101,6 +116,10 @@ impl About<'_> {
     fn what(&self) -> String {
         self.what.to_owned()
     }
+}
+
+fn overloaded(server: String, limit: String, setting: &'static str) -> CallError {
+    CallError::Overloaded { server, limit, setting, delivery: Delivery::NotSent }
 }
 
 fn down(server: String, epoch: u64, reason: Arc<DownReason>, delivery: Delivery) -> CallError {

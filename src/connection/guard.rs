@@ -87,6 +87,7 @@ async fn take_place<'a>(
         server: connection.name().to_string(),
         limit: "calls at once, and the wait for a place took too long".to_owned(),
         setting: "max_concurrent",
+        delivery: Delivery::NotSent,
     })
 }
 

@@ -56,7 +56,9 @@ pub(super) async fn complete(
             }
         }
         let more = prepare(about, &answered, clock, round).await?;
-        answered = question.send(connection, clock.left(), &more).await?;
+        let link = Arc::clone(&answered.link);
+        let sent = question.send(connection, clock.left(), &more).await;
+        answered = sent.map_err(|error| about.begun(&link, error))?;
         answered.direct = false;
     }
     Err(about.invalid("it asks for ever".to_owned()))

@@ -78,7 +78,7 @@ pub(super) async fn follow(
     let outcome = pursuit.run(clock).await;
     // One that ran out of time runs on, as far as the server knows.
     guard.on = matches!(outcome, Err(CallError::TimedOut { .. }));
-    outcome
+    outcome.map_err(|error| about.begun(&answered.link, error))
 }
 
 impl Pursuit {

@@ -147,6 +147,9 @@ pub enum CallError {
         limit: String,
         /// The field of [`Limits`](crate::Limits) that sets it.
         setting: &'static str,
+        /// Whether the server may have acted: it has, where it asked for something before it answers,
+        /// and there was no room for what it asked for.
+        delivery: Delivery,
     },
     /// There was no room for the call in a budget of the session or the runtime before its deadline.
     #[error("the call of a tool of server {server:?} was not sent: {over}")]
@@ -379,9 +382,9 @@ impl CallError {
             | Self::CircuitOpen { .. }
             | Self::RateLimited { .. }
             | Self::Denied { .. }
-            | Self::OverBudget { .. }
-            | Self::Overloaded { .. } => Delivery::NotSent,
+            | Self::OverBudget { .. } => Delivery::NotSent,
             Self::TransportDown { delivery, .. }
+            | Self::Overloaded { delivery, .. }
             | Self::TimedOut { delivery, .. }
             | Self::Cancelled { delivery, .. }
             | Self::Middleware { delivery, .. }
@@ -393,6 +396,22 @@ impl CallError {
             | Self::InputDeclined { .. }
             | Self::InvalidResponse { .. } => Delivery::Answered,
         }
+    }
+
+    /// The same, of a request that the server has had: what failed is a later message about it.
+    pub(crate) fn after_the_first(mut self) -> Self {
+        if let Self::TransportDown { delivery, .. }
+        | Self::Overloaded { delivery, .. }
+        | Self::TimedOut { delivery, .. }
+        | Self::Cancelled { delivery, .. }
+        | Self::HttpStatus { delivery, .. }
+        | Self::Unauthorized { delivery, .. }
+        | Self::SessionClosed { delivery } = &mut self
+            && *delivery == Delivery::NotSent
+        {
+            *delivery = Delivery::MaybeSent;
+        }
+        self
     }
 }
 

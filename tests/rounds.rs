@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 use both::{SOON, got, open};
 use callboard::{
     Backoff, CachePolicy, CallError, CallOptions, Delivery, FormAnswer, HostCapabilities, Limits,
-    RestartPolicy, RetryPolicy, ServerSpec, Session, WhenDown,
+    Phase, RestartPolicy, RetryPolicy, ServerSpec, Session, WhenDown,
 };
 use person::Person;
 use rustix::process::Signal;
@@ -269,6 +269,32 @@ fn a_later_round_that_finds_no_room_was_begun() {
         let error = timeout(SOON, both).await.unwrap().unwrap_err();
         assert_eq!((error.kind(), error.delivery()), ("overloaded", Delivery::MaybeSent));
         assert_eq!(begun(&world, "ask"), 1);
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_server_is_not_idle_while_the_host_thinks() {
+    world::run(async |world| {
+        let (person, answers) = thinking();
+        let short = Duration::from_millis(200);
+        let spec = ServerSpec::new("a", both::server(&world, "modern")).stop_when_idle(short);
+        let builder = world.runtime.session("test").host(person.clone()).server(spec.required());
+        let session = builder.open().await.unwrap();
+        let server = session.server("a").unwrap();
+        let call = session.call("a.ask", json!({}));
+        let thinks = async {
+            await_asked(&person).await;
+            // As long as it takes a server that nobody uses to go, several times.
+            tokio::time::sleep(5 * short).await;
+            let epoch = server.status().epoch;
+            answers.notify_one();
+            epoch
+        };
+        let (outcome, epoch) = timeout(SOON, async { tokio::join!(call, thinks) }).await.unwrap();
+        assert!(outcome.unwrap().text().contains("accept"));
+        assert_eq!((epoch, person.asked().len(), begun(&world, "ask")), (1, 2, 1));
+        await_status(&server, SOON, |status| status.phase == Phase::Idle).await;
         session.close().await;
     });
 }

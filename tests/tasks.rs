@@ -10,10 +10,22 @@ mod world;
 use std::time::Duration;
 
 use both::{SOON, await_got, got, open};
-use callboard::Detached;
+use callboard::{Detached, Phase, ServerSpec, Session};
 use person::Person;
 use serde_json::json;
 use tokio::time::timeout;
+use world::{World, await_status};
+
+const SHORT: Duration = Duration::from_millis(200);
+
+fn spec(world: &World) -> ServerSpec {
+    ServerSpec::new("a", both::server(world, "modern"))
+}
+
+async fn open_spec(world: &World, spec: ServerSpec) -> Session {
+    let builder = world.runtime.session("test").host(Person::new());
+    builder.server(spec).open().await.unwrap()
+}
 
 #[test]
 fn a_task_is_followed_and_its_questions_are_answered_once() {
@@ -86,6 +98,21 @@ fn a_task_is_followed_over_a_restart_in_the_middle() {
         };
         let (output, ()) = timeout(SOON, async { tokio::join!(call, exits) }).await.unwrap();
         assert!(output.unwrap().text().contains("accept"));
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_server_is_not_idle_while_its_task_is_followed() {
+    world::run(async |world| {
+        let session = open_spec(&world, spec(&world).stop_when_idle(SHORT).required()).await;
+        let interval = u64::try_from(SHORT.as_millis()).unwrap() * 3;
+        let call = session.call("a.task", json!({ "interval": interval }));
+        let output = timeout(SOON, call).await.unwrap().unwrap();
+        assert!(output.text().contains("accept"), "{}", output.raw());
+        let server = session.server("a").unwrap();
+        assert_eq!(server.status().epoch, 1);
+        await_status(&server, SOON, |status| status.phase == Phase::Idle).await;
         session.close().await;
     });
 }

@@ -59,7 +59,7 @@ use crate::{
 };
 
 pub(crate) use observed::Observed;
-pub(crate) use pause::Pause;
+pub(crate) use pause::{Hold, Pause};
 pub(crate) use post::{Exchange, Letter, Post, Subject};
 pub(crate) use pulse::Pulse;
 pub(crate) use reader::DownOnDrop;

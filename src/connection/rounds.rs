@@ -10,6 +10,7 @@ use super::{
     Connection,
     about::About,
     host_requests::{self, Refusal},
+    link::Link,
     requests::{Answered, Clock, Kind, Question, kind},
     tasks,
 };
@@ -55,8 +56,10 @@ pub(super) async fn complete(
                 return Err(about.never_asked());
             }
         }
-        let more = prepare(about, &answered, clock, round).await?;
         let link = Arc::clone(&answered.link);
+        // Nothing is in flight while a person thinks, and yet the server is in use.
+        let _hold = Link::hold(&link);
+        let more = prepare(about, &answered, clock, round).await?;
         let sent = question.send(connection, clock.left(), &more).await;
         answered = sent.map_err(|error| about.begun(&link, error))?;
         answered.direct = false;

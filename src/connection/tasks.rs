@@ -12,7 +12,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     Connection,
-    link::Timing,
+    link::{Hold, Link, Timing},
     requests::{Answered, Clock, Question},
     rounds::{Asked, answer_all, within},
 };
@@ -52,6 +52,8 @@ pub(crate) struct Pursuit {
     /// What it is called in errors.
     what: String,
     interval: Duration,
+    /// The link of the latest answer, which is in use also while nothing is asked over it.
+    held: Option<Hold>,
     /// The questions that were answered: they stand in its state until the server has seen that.
     answered: HashSet<String>,
 }
@@ -73,12 +75,14 @@ pub(super) async fn follow(
         .map_err(|error| about.invalid(error.to_string()))?;
     let mut pursuit = Pursuit::new(connection, &created.task_id, &question.what);
     pursuit.heed(created.poll_interval_ms);
+    pursuit.held = Some(Link::hold(&answered.link));
     let mut guard =
         CancelOnDrop { connection: Arc::clone(connection), id: created.task_id, on: true };
     let outcome = pursuit.run(clock).await;
     // One that ran out of time runs on, as far as the server knows.
     guard.on = matches!(outcome, Err(CallError::TimedOut { .. }));
-    outcome.map_err(|error| about.begun(&answered.link, error))
+    let latest = pursuit.held.as_ref().map_or(&answered.link, Hold::link);
+    outcome.map_err(|error| about.begun(latest, error))
 }
 
 impl Pursuit {
@@ -88,6 +92,7 @@ impl Pursuit {
             id: id.to_owned(),
             what: what.to_owned(),
             interval: INTERVAL,
+            held: None,
             answered: HashSet::new(),
         }
     }
@@ -116,6 +121,7 @@ impl Pursuit {
                 }
                 Err(error) => return Err(error),
             };
+            self.held = Some(Link::hold(&got.link));
             let state: State<'_> = serde_json::from_str(got.result.get())
                 .map_err(|error| about.invalid(error.to_string()))?;
             self.heed(state.poll_interval_ms);

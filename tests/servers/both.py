@@ -5,7 +5,7 @@
 
 Writes every message it gets to LOG, one JSON line each. Tools:
 `ask` (a form, with a state), `state` (a state alone), `endless` (asks for ever), `sample`, `task`
-(a task that asks once), `slow` (a task that never ends), `touch` (tells that note://a has changed),
+(a task that asks once, polled each `interval` ms), `slow` (a task that never ends), `touch` (tells that note://a has changed),
 `lists` (tells that the lists have changed), `drop` (ends the subscription, or the process where there
 is none), `shout` (logs), `ping`. In the older era `ask` asks by a request, `forget` takes it back, and
 `count` reports progress.
@@ -102,7 +102,8 @@ def call(id, params):
             return ask(id, "", {"s": {"method": "sampling/createMessage", "params": request}})
         text(id, json.dumps(answers))
     elif tool in ("task", "slow"):
-        tasks[f"t-{id}"] = {"kind": tool, "status": "working", "polls": 0}
+        interval = params.get("arguments", {}).get("interval", 20)
+        tasks[f"t-{id}"] = {"kind": tool, "status": "working", "polls": 0, "interval": interval}
         save()
         send({"jsonrpc": "2.0", "id": id, "result": {"resultType": "task", **state(f"t-{id}")}})
     elif tool == "touch":
@@ -145,7 +146,7 @@ def save():
 def state(id):
     task = tasks[id]
     return {"taskId": id, "status": task["status"], "createdAt": "2026-01-01T00:00:00Z",
-            "lastUpdatedAt": "2026-01-01T00:00:00Z", "ttlMs": None, "pollIntervalMs": 20,
+            "lastUpdatedAt": "2026-01-01T00:00:00Z", "ttlMs": None, "pollIntervalMs": task["interval"],
             **task.get("more", {})}
 
 

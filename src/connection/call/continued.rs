@@ -103,14 +103,17 @@ impl Continued {
     /// Has the host show the URLs, then makes the call once more.
     pub(super) fn after_urls(
         (tool, over): (Tool, Option<Arc<Link>>),
-        urls: Vec<UrlQuestion>,
+        (urls, link): (Vec<UrlQuestion>, &Arc<Link>),
         kept: Kept,
         timing: Timing,
     ) -> Self {
         let question = Self::question(&tool, &kept, over);
         let clock = Clock::since(timing, kept.began);
         let connection = Arc::clone(tool.connection());
+        let hold = Link::hold(link);
         let rest = Box::pin(async move {
+            // The server that knows of them is in use while a person visits them.
+            let _hold = hold;
             let about = question.about(&connection);
             for url in urls {
                 let visited = host_requests::visit(&connection, url);

@@ -126,6 +126,7 @@ impl Call {
         if let Some(urls) = Continued::urls_of(&outcome, &tool) {
             let over = self.own_link();
             self.came = None;
+            let urls = (urls, link);
             self.stage = Stage::Continued(Continued::after_urls((tool, over), urls, kept, timing));
             return self.advance(cx);
         }

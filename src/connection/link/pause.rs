@@ -46,6 +46,12 @@ impl Link {
     }
 }
 
+impl Hold {
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.0
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         self.0.state.lock().held -= 1;

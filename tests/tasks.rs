@@ -116,3 +116,58 @@ fn a_server_is_not_idle_while_its_task_is_followed() {
         session.close().await;
     });
 }
+
+#[test]
+fn a_task_of_a_server_that_each_call_opens_is_followed_over_its_own_link() {
+    world::run(async |world| {
+        let session = open_spec(&world, spec(&world).per_call()).await;
+        let output = timeout(SOON, session.call("a.task", json!({}))).await.unwrap().unwrap();
+        assert!(output.text().contains("accept"), "{}", output.raw());
+        assert_eq!(world.processes().len(), 0);
+        let detached = session.call("a.task", json!({})).detach().await.unwrap();
+        let Detached::Task(task) = detached else { panic!("{detached:?}") };
+        let output = timeout(SOON, task.output()).await.unwrap().unwrap();
+        assert!(output.text().contains("accept"), "{}", output.raw());
+        assert_eq!(world.processes().len(), 0);
+        let detached = session.call("a.slow", json!({})).detach().await.unwrap();
+        let Detached::Task(task) = detached else { panic!("{detached:?}") };
+        task.cancel().await.unwrap();
+        let ended = timeout(SOON, task.output()).await.unwrap();
+        assert_eq!(ended.unwrap_err().kind(), "cancelled");
+        // One that nobody waits for is cancelled over a link of its own.
+        let call = session.call("a.slow", json!({}));
+        let before = got(&world, "tasks/get").len();
+        tokio::select! {
+            outcome = call => panic!("{outcome:?}"),
+            () = await_got(&world, "tasks/get", before + 1) => {}
+        }
+        await_got(&world, "tasks/cancel", 2).await;
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_task_of_a_server_that_is_asleep_wakes_it() {
+    world::run(async |world| {
+        let session = open_spec(&world, spec(&world).required()).await;
+        let detached = session.call("a.slow", json!({})).detach().await;
+        let Ok(Detached::Task(task)) = detached else { panic!("{detached:?}") };
+        let id = task.id().to_owned();
+        session.close().await;
+        let sleepy = spec(&world).lazy().stop_when_idle(SHORT);
+        let session = open_spec(&world, sleepy).await;
+        let server = session.server("a").unwrap();
+        let task = server.task(&id);
+        let output = task.output();
+        let polled = await_got(&world, "tasks/get", 2);
+        tokio::select! {
+            outcome = output => panic!("{outcome:?}"),
+            () = polled => {}
+        }
+        await_status(&server, SOON, |status| status.phase == Phase::Idle).await;
+        task.cancel().await.unwrap();
+        let ended = timeout(SOON, task.output()).await.unwrap();
+        assert_eq!(ended.unwrap_err().kind(), "cancelled");
+        session.close().await;
+    });
+}

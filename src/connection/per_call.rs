@@ -82,13 +82,24 @@ pub(super) async fn open(
     Ok(Transient { link: opened.link, stop, gone })
 }
 
+/// Does something over a link of its own that is no call of a tool.
+pub(super) async fn over<T, F: Future<Output = Result<T, CallError>>>(
+    connection: &Arc<Connection>,
+    deadline: Option<Instant>,
+    work: impl FnOnce(Arc<Link>) -> F,
+) -> Result<T, CallError> {
+    let transient = open(connection, deadline).await?;
+    let outcome = work(Arc::clone(&transient.link)).await;
+    transient.close(deadline).await;
+    outcome
+}
+
 /// Opens the server to list its tools, and closes it again.
 pub(super) async fn list(
     connection: &Arc<Connection>,
     deadline: Option<Instant>,
 ) -> Result<(), CallError> {
-    open(connection, deadline).await?.close(deadline).await;
-    Ok(())
+    over(connection, deadline, |_| std::future::ready(Ok(()))).await
 }
 
 fn spawn(

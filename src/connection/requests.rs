@@ -133,11 +133,11 @@ impl Question {
             _ if self.over.get().is_some() => {}
             // All rounds of it go over the one link that it has.
             Opening::PerCall => {
-                let transient = per_call::open(connection, ends).await?;
-                self.over.get_or_init(|| Arc::clone(&transient.link));
-                let answered = self.ask_awake(connection, clock).await;
-                transient.close(ends).await;
-                return answered;
+                let ask = |link| async move {
+                    self.over.get_or_init(|| link);
+                    self.ask_awake(connection, clock).await
+                };
+                return per_call::over(connection, ends, ask).await;
             }
             Opening::Lazy | Opening::Eager if connection.spec.sleeps() => loop {
                 wake::link(connection, WhenDown::default(), ends).await?;

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -13,12 +13,15 @@ use serde_json::{Value, value::RawValue};
 use super::{
     Connection,
     link::{Hold, Link, Timing},
+    per_call,
     requests::{Answered, Clock, Question},
     rounds::{Asked, answer_all, within},
+    wake,
 };
 use crate::{
     error::{CallError, Delivery},
-    status::{Phase, Status},
+    policy::WhenDown,
+    spec::Opening,
     wire::RpcError,
 };
 
@@ -52,6 +55,8 @@ pub(crate) struct Pursuit {
     /// What it is called in errors.
     what: String,
     interval: Duration,
+    /// The link that it is asked for over, where that is not the live one.
+    over: Option<Arc<Link>>,
     /// The link of the latest answer, which is in use also while nothing is asked over it.
     held: Option<Hold>,
     /// The questions that were answered: they stand in its state until the server has seen that.
@@ -75,6 +80,7 @@ pub(super) async fn follow(
         .map_err(|error| about.invalid(error.to_string()))?;
     let mut pursuit = Pursuit::new(connection, &created.task_id, &question.what);
     pursuit.heed(created.poll_interval_ms);
+    pursuit.over = question.over.get().cloned();
     pursuit.held = Some(Link::hold(&answered.link));
     let mut guard =
         CancelOnDrop { connection: Arc::clone(connection), id: created.task_id, on: true };
@@ -92,6 +98,7 @@ impl Pursuit {
             id: id.to_owned(),
             what: what.to_owned(),
             interval: INTERVAL,
+            over: None,
             held: None,
             answered: HashSet::new(),
         }
@@ -104,19 +111,51 @@ impl Pursuit {
         }
     }
 
+    /// Follows a task to its end that no call leads to: over a link of its own, where each call has
+    /// one.
+    pub(crate) async fn take_up(mut self, clock: Clock) -> Result<Answered, CallError> {
+        if self.connection.spec.opening != Opening::PerCall {
+            return self.run(clock).await;
+        }
+        let connection = Arc::clone(&self.connection);
+        let follow = |link| async move {
+            self.over = Some(link);
+            self.run(clock).await
+        };
+        per_call::over(&connection, clock.ends(), follow).await
+    }
+
+    fn question(&self, method: &'static str) -> Question {
+        let mut question = Question::new(method, Some(&self.id)).with("taskId", &self.id);
+        question.over = self.over.clone().map(OnceLock::from).unwrap_or_default();
+        question
+    }
+
+    /// Waits for a link to ask over, waking the server if it is asleep, and keeps it in use; a link of
+    /// its own does not come back.
+    async fn reach(&mut self) -> Result<(), ()> {
+        if let Some(link) = &self.over {
+            return if link.down_reason().is_none() { Ok(()) } else { Err(()) };
+        }
+        wake::link(&self.connection, WhenDown::Wait, None).await.map_err(drop)?;
+        if let Some(link) = &*self.connection.live_link() {
+            self.held = Some(Link::hold(link));
+        }
+        Ok(())
+    }
+
     /// Asks for it until it has ended.
-    pub(crate) async fn run(&mut self, clock: Clock) -> Result<Answered, CallError> {
+    async fn run(&mut self, clock: Clock) -> Result<Answered, CallError> {
         let connection = Arc::clone(&self.connection);
         let what = self.what.clone();
         let about = super::about::About { connection: &connection, what: &what };
         loop {
             within(about, clock, tokio::time::sleep(self.interval)).await?;
-            let question = Question::new("tasks/get", Some(&self.id)).with("taskId", &self.id);
-            let got = match question.send(&connection, clock.left(), &[]).await {
+            let got = match self.question("tasks/get").send(&connection, clock.left(), &[]).await {
                 Ok(got) => got,
                 // A task outlives the link that it was begun over.
                 Err(error) if is_passing(&error) => {
-                    within(about, clock, until_ready(&connection)).await?.map_err(|()| error)?;
+                    within(about, clock, self.reach()).await?.map_err(|()| error)?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -163,20 +202,20 @@ impl Pursuit {
         }
         let about = super::about::About { connection: &self.connection, what: &self.what };
         let answers = answer_all(about, &asked).await?;
-        let question = Question::new("tasks/update", Some(&self.id))
-            .with("taskId", &self.id)
-            .with("inputResponses", &Value::Object(answers));
+        let answers = Value::Object(answers);
+        let question = self.question("tasks/update").with("inputResponses", &answers);
         question.send(&self.connection, clock.left(), &[]).await?;
         self.answered.extend(asked.into_keys());
         Ok(())
     }
 }
 
-/// Asks the server to cancel a task: it may, or not (C32).
-pub(crate) async fn cancel(connection: &Connection, id: &str) -> Result<(), CallError> {
+/// Asks the server to cancel a task: it may, or not (C32). A task outlives the process that began it,
+/// so a server that is asleep is woken for this, and one that each call opens is opened.
+pub(crate) async fn cancel(connection: &Arc<Connection>, id: &str) -> Result<(), CallError> {
     let question = Question::new("tasks/cancel", Some(id)).with("taskId", &id);
     let timing = Timing { idle: None, total: Some(FAREWELL) };
-    question.send(connection, timing, &[]).await.map(drop)
+    question.ask(connection, Clock::start(timing)).await.map(drop)
 }
 
 /// Whether another link may bring an answer.
@@ -185,17 +224,6 @@ fn is_passing(error: &CallError) -> bool {
         return matches!(status, 429 | 500..);
     }
     matches!(error, CallError::TransportDown { .. } | CallError::NotReady { .. })
-}
-
-async fn until_ready(connection: &Connection) -> Result<(), ()> {
-    let decided = |status: &Status| {
-        let Status { phase, .. } = status;
-        let over = matches!(phase, Phase::Failed | Phase::Stopping | Phase::Stopped);
-        over || matches!(phase, Phase::Ready | Phase::AuthRequired)
-    };
-    let mut watch = connection.watch();
-    let status = watch.wait_for(decided).await.map_err(|_| ())?;
-    if status.is_ready() { Ok(()) } else { Err(()) }
 }
 
 /// Tells the server, without waiting for it, that nobody waits for a task any more.

@@ -242,13 +242,14 @@ impl Task {
     }
 
     /// Follows it to its end: asks at the interval that the server wants, over whatever link there is,
-    /// and has its questions answered. The total limit is that of the query; giving it up leaves the
-    /// task alone.
+    /// and has its questions answered. A server that is asleep is woken; one that is opened
+    /// [for each call](crate::ServerSpec::per_call) is open until then. The total limit is that of the
+    /// query; giving it up leaves the task alone.
     pub fn output(&self) -> Query<Output> {
         let id = Arc::clone(&self.id);
         Query::new(&self.connection, move |connection, terms| async move {
             let what = format!("task {id}");
-            let answered = Pursuit::new(&connection, &id, &what).run(terms.clock).await?;
+            let answered = Pursuit::new(&connection, &id, &what).take_up(terms.clock).await?;
             Ok(output(&connection, answered.result))
         })
     }

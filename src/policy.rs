@@ -169,7 +169,9 @@ pub struct Limits {
     /// Calls in flight; one more is refused as `overloaded`. Default 256.
     pub max_calls: usize,
     /// Calls that are sent to the server at once; more wait for their turn, within their deadline,
-    /// and are then refused as `overloaded`. Default: as many as are in flight.
+    /// and are then refused as `overloaded`. Of a server that is opened
+    /// [for each call](crate::ServerSpec::per_call), other requests count as well, for each is a
+    /// process of its own. Default: as many as are in flight.
     pub max_concurrent: Option<usize>,
     /// Results that are kept by [`CachePolicy`], and the bytes that they and their arguments may take
     /// together. Default 1,024, and 16 MiB.

@@ -6,8 +6,8 @@ mod world;
 use std::time::Duration;
 
 use callboard::{
-    Backoff, CallError, CallOptions, Delivery, Event, OpenError, Phase, RestartPolicy, ServerSpec,
-    Session, SpecError, Status, WhenDown,
+    Backoff, CallError, CallOptions, Delivery, Event, Limits, OpenError, Phase, RestartPolicy,
+    ServerSpec, Session, SpecError, Status, WhenDown,
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -350,5 +350,68 @@ fn contradictions_are_refused_before_anything_starts() {
         let contradictions =
             faults.iter().filter(|one| matches!(one, SpecError::Contradiction { .. }));
         assert_eq!((contradictions.count(), faults.len()), (3, 4), "{faults:?}");
+    });
+}
+
+#[test]
+fn many_first_calls_of_a_server_that_each_opens_list_it_once() {
+    world::run(async |world| {
+        let limits = Limits::default().with_max_concurrent(2);
+        let session = open(&world, hostile(&world).per_call().limits(limits)).await;
+        let mut calls = JoinSet::new();
+        for _ in 0..8 {
+            calls.spawn(session.call("a.echo", json!({ "text": "x" })));
+        }
+        while let Some(outcome) = calls.join_next().await {
+            assert_eq!(outcome.unwrap().unwrap().text(), "x");
+        }
+        assert_eq!(starts(&world), 9, "one for the list, and one for each call");
+    });
+}
+
+#[test]
+fn first_calls_of_a_server_that_cannot_start_share_its_failure() {
+    world::run(async |world| {
+        let log = world.folder().join("starts");
+        let script = world.stdio("sh").args(["-c", "echo {} >> \"$0\"; exit 7"]).arg(&log);
+        let session = open(&world, ServerSpec::new("a", script).per_call()).await;
+        let call = || session.call("a.echo", ());
+        let outcomes = tokio::join!(call(), call(), call(), call());
+        let count = world::log(&log).len();
+        for outcome in [outcomes.0, outcomes.1, outcomes.2, outcomes.3] {
+            let error = outcome.unwrap_err();
+            assert!(error.to_string().contains("exited with code 7"), "{error}");
+        }
+        // One start, and a second where the first may have ended over the probe.
+        assert!(matches!(count, 1 | 2), "{count}");
+        call().await.unwrap_err();
+        assert!(world::log(&log).len() > count, "a later one tries again");
+    });
+}
+
+#[test]
+fn requests_that_open_their_server_have_the_bound_of_its_calls() {
+    world::run(async |world| {
+        let limits = Limits::default().with_max_concurrent(1);
+        let session = open(&world, hostile(&world).per_call().limits(limits)).await;
+        let server = session.server("a").unwrap();
+        server.discover().await.unwrap();
+        let mut call = session.call("a.sleep", json!({ "ms": 600_000 }));
+        let sent = || {
+            let log = world::log(&world.folder().join("log"));
+            log.iter().any(|event| event["method"] == "tools/call")
+        };
+        tokio::select! {
+            outcome = &mut call => panic!("{outcome:?}"),
+            () = eventually(LONG, "it was sent", sent) => {}
+        }
+        let limit = Duration::from_millis(300);
+        let error = server.task("t").state().total_timeout(limit).await.unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), ("overloaded", Delivery::NotSent), "{error}");
+        assert_eq!(starts(&world), 2);
+        drop(call);
+        let error = server.task("t").state().await.unwrap_err();
+        assert_eq!(error.kind(), "rejected", "{error}");
+        assert_eq!(starts(&world), 3);
     });
 }

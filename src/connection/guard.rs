@@ -28,7 +28,7 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(crate) fn new(spec: &ServerSpec) -> Self {
-        // Each such call is a process of its own, so there is always a bound.
+        // Each such call or request is a process of its own, so there is always a bound.
         let per_call = (spec.opening == Opening::PerCall).then_some(spec.limits.max_calls);
         let places = spec.limits.max_concurrent.or(per_call);
         Self {
@@ -64,26 +64,25 @@ pub(super) async fn enter(
 ) -> Result<Entered<'_>, CallError> {
     let guard = &connection.guard;
     let pass = guard.breaker.as_ref().map(|breaker| Pass::take(connection, breaker)).transpose()?;
-    let place = match &guard.places {
-        Some(places) => Some(take_place(connection, places, deadline).await?),
-        None => None,
-    };
+    let place = place(connection, deadline).await?;
     if let Some(account) = &guard.account {
         await_turn(connection, account, deadline).await?;
     }
     Ok(Entered { pass, _place: place })
 }
 
-async fn take_place<'a>(
+/// The place of a call, if there is a bound on them; also for what is none, and opens a link as calls
+/// do.
+pub(super) async fn place(
     connection: &Connection,
-    places: &'a Semaphore,
     deadline: Option<Instant>,
-) -> Result<SemaphorePermit<'a>, CallError> {
+) -> Result<Option<SemaphorePermit<'_>>, CallError> {
+    let Some(places) = &connection.guard.places else { return Ok(None) };
     let taken = match places.try_acquire() {
-        Ok(place) => return Ok(place),
+        Ok(place) => return Ok(Some(place)),
         Err(_) => until(deadline, places.acquire()).await,
     };
-    taken.and_then(Result::ok).ok_or_else(|| CallError::Overloaded {
+    taken.and_then(Result::ok).map(Some).ok_or_else(|| CallError::Overloaded {
         server: connection.name().to_string(),
         limit: "calls at once, and the wait for a place took too long".to_owned(),
         setting: "max_concurrent",

@@ -15,7 +15,7 @@ use tokio_util::{
 use super::{
     Connection, about,
     epoch::{Epoch, Opened, Report, Reporter},
-    guard::until,
+    guard::{self, until},
     handshake::Era,
     link::Link,
     listing,
@@ -31,6 +31,8 @@ pub(crate) struct PerCall {
     epochs: AtomicU64,
     /// What an earlier epoch found out.
     era: Mutex<Option<Era>>,
+    /// Held by who lists the tools for the first time: when and how the latest failed to.
+    listing: tokio::sync::Mutex<Option<(Instant, CallError)>>,
 }
 
 /// A link that lasts as long as this.
@@ -51,7 +53,7 @@ impl Transient {
 
 type Opening = oneshot::Sender<Result<Opened, ConnectError>>;
 
-/// Opens a link of its own. Dropped before it is open, nothing of it stays.
+/// Opens a link of its own, for who has a place. Dropped before it is open, nothing of it stays.
 pub(super) async fn open(
     connection: &Arc<Connection>,
     deadline: Option<Instant>,
@@ -82,12 +84,13 @@ pub(super) async fn open(
     Ok(Transient { link: opened.link, stop, gone })
 }
 
-/// Does something over a link of its own that is no call of a tool.
+/// Does something over a link of its own that is no call of a tool, in the place of one.
 pub(super) async fn over<T, F: Future<Output = Result<T, CallError>>>(
     connection: &Arc<Connection>,
     deadline: Option<Instant>,
     work: impl FnOnce(Arc<Link>) -> F,
 ) -> Result<T, CallError> {
+    let _place = guard::place(connection, deadline).await?;
     let transient = open(connection, deadline).await?;
     let outcome = work(Arc::clone(&transient.link)).await;
     transient.close(deadline).await;
@@ -100,6 +103,31 @@ pub(super) async fn list(
     deadline: Option<Instant>,
 ) -> Result<(), CallError> {
     over(connection, deadline, |_| std::future::ready(Ok(()))).await
+}
+
+/// Lists its tools unless that was done: once, however many calls wait for it, and those that waited
+/// while it could not start learn of that, too.
+pub(super) async fn list_once(
+    connection: &Arc<Connection>,
+    deadline: Option<Instant>,
+) -> Result<(), CallError> {
+    let came = Instant::now();
+    let turn = until(deadline, connection.per_call.listing.lock()).await;
+    let mut failed = turn.ok_or_else(|| about::not_ready(connection))?;
+    if connection.scope.board.has_listed(connection.place) {
+        return Ok(());
+    }
+    if let Some((at, error)) = &*failed
+        && *at >= came
+    {
+        return Err(error.clone());
+    }
+    let outcome = list(connection, deadline).await;
+    // That there was no time says nothing to those who have some.
+    if let Err(error @ CallError::NotReady { error: Some(_), .. }) = &outcome {
+        *failed = Some((Instant::now(), error.clone()));
+    }
+    outcome
 }
 
 fn spawn(

@@ -68,7 +68,7 @@ pub(crate) async fn listed(
         return Ok(());
     }
     if connection.spec.opening == Opening::PerCall {
-        return per_call::list(connection, deadline).await;
+        return per_call::list_once(connection, deadline).await;
     }
     link(connection, when_down, deadline).await
 }

@@ -151,8 +151,16 @@ fn gather(told: &mut Told, session: &Session, servers: &[Server]) {
     }
 }
 
+/// Refuses whatever it is asked, in words that hold its secret.
+const REFUSES: &str = r#"
+import json, os, sys
+for line in sys.stdin:
+    error = {"code": -32000, "message": "not with " + os.environ["SECRET"]}
+    print(json.dumps({"jsonrpc": "2.0", "id": json.loads(line).get("id"), "error": error}), flush=True)
+"#;
+
 /// Servers with a secret wherever one may stand.
-fn specs(world: &World, remotes: &[HttpServer; 2], values: &[String; 6]) -> [ServerSpec; 4] {
+fn specs(world: &World, remotes: &[HttpServer; 2], values: &[String; 6]) -> [ServerSpec; 5] {
     let [variable, bearer, key, password, named, _] = values.clone();
     let file = world.folder().join("secret");
     std::fs::write(&file, key).unwrap();
@@ -168,12 +176,15 @@ fn specs(world: &World, remotes: &[HttpServer; 2], values: &[String; 6]) -> [Ser
     // It writes down what it starts with, in two pieces, and is gone.
     let script = "printf %s \"$SECRET\" | head -c 5 >&2; sleep 0.1; \
                   printf %s \"$SECRET\" | tail -c +6 >&2; exit 3";
-    let dying = world.stdio("sh").args(["-c", script]).env_from("SECRET", Secret::literal(named));
+    let named = Secret::literal(named);
+    let dying = world.stdio("sh").args(["-c", script]).env_from("SECRET", named.clone());
+    let refusing = world.stdio("python3").args(["-c", REFUSES]).env_from("SECRET", named);
     let specs = [
         ServerSpec::new("child", child),
         ServerSpec::new("remote", remote),
         ServerSpec::new("basic", basic),
         ServerSpec::new("dying", dying),
+        ServerSpec::new("opened", refusing).per_call(),
     ];
     specs.map(|spec| spec.restart(RestartPolicy::never()))
 }
@@ -191,6 +202,7 @@ async fn call_all(told: &mut Told, session: &Session) {
         "basic.counter",
         "basic.fail",
         "basic.hold",
+        "opened.echo",
         "nothing",
     ] {
         let outcome = session.call(tool, object!({ "text": "x" })).await;

@@ -73,6 +73,8 @@ pub(super) async fn open(
     let opened = match until(deadline, opened).await {
         Some(Ok(Ok(opened))) => opened,
         Some(Ok(Err(error))) => {
+            let mut error = error.or_login();
+            error.redact(&connection.scope.secrets.redactor);
             *connection.per_call.era.lock() = None;
             return Err(not_ready(Some(ServerError::Connect(Arc::new(error)))));
         }

@@ -6,7 +6,7 @@ mod world;
 
 use std::{path::PathBuf, time::Duration};
 
-use callboard::{CatalogFault, Limits, ServerSpec};
+use callboard::{BreakerState, CatalogFault, CircuitBreaker, Limits, RateLimit, ServerSpec};
 use serde_json::{json, value::to_raw_value};
 use tokio::time::timeout;
 use world::World;
@@ -141,5 +141,28 @@ fn a_limit_that_no_clock_can_show_is_no_limit() {
         let session = world.runtime.session("s").server(sleeper).open().await.unwrap();
         world::eventually(LONG, "it lives", || !world.processes().is_empty()).await;
         timeout(LONG, session.close()).await.unwrap();
+    });
+}
+
+#[test]
+fn a_breaker_and_a_rate_that_no_clock_can_show_hold_for_ever() {
+    world::run(async |world| {
+        let breaker = CircuitBreaker::default().threshold(1).recovery(Duration::MAX);
+        let limit = RateLimit::new(1, Duration::MAX).burst(2);
+        let specs = [
+            ServerSpec::new("breaks", world.hostile("normal")).circuit_breaker(breaker),
+            ServerSpec::new("waits", world.echo()).rate_limit(limit),
+        ];
+        let session = world.open(specs).await;
+        assert_eq!(session.call("breaks.crash", ()).await.unwrap_err().kind(), "transport_down");
+        let state = session.server("breaks").unwrap().status().breaker;
+        assert!(matches!(state, Some(BreakerState::Open { .. })), "{state:?}");
+        let error = session.call("breaks.echo", ()).await.unwrap_err();
+        assert_eq!(error.kind(), "circuit_open", "{error}");
+        for _ in 0..2 {
+            session.call("waits.echo", ()).await.unwrap();
+        }
+        let error = session.call("waits.echo", ()).total_timeout(LONG).await.unwrap_err();
+        assert_eq!(error.kind(), "rate_limited", "{error}");
     });
 }

@@ -50,7 +50,7 @@ impl Guard {
             BreakerPhase::HalfOpen => BreakerState::HalfOpen,
             BreakerPhase::Open { until } => {
                 let left = until.saturating_sub(self.born.elapsed());
-                BreakerState::Open { until: SystemTime::now() + left }
+                BreakerState::Open { until: time_of_day_after(left) }
             }
         })
     }
@@ -165,7 +165,7 @@ impl<'a> Pass<'a> {
             Err(retry_after) => Err(CallError::CircuitOpen {
                 server: connection.name().to_string(),
                 retry_after,
-                next_try: SystemTime::now() + retry_after,
+                next_try: time_of_day_after(retry_after),
             }),
         }
     }
@@ -205,6 +205,13 @@ fn verdict(outcome: &Result<Output, CallError>, opening: Opening) -> Verdict {
         Err(error) if error.delivery() == Delivery::Answered => Verdict::Works,
         Err(_) => Verdict::Nothing,
     }
+}
+
+/// What a clock shows after this time; one that none can show is as good as never.
+fn time_of_day_after(time: Duration) -> SystemTime {
+    const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    let now = SystemTime::now();
+    now.checked_add(time).unwrap_or_else(|| now + NEVER)
 }
 
 /// What comes of it before the deadline.

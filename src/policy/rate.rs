@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// What an interval counts as at most, 136 years: as many of these as a `u32` can count are a
+/// `Duration` still, so that no declaration overflows.
+const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// A limit on how many calls begin within a time: a call above it waits for its turn, if that comes
 /// within its deadline, and fails as [`RateLimited`](crate::CallError::RateLimited) at once if not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +29,7 @@ impl RateLimit {
     }
 
     fn interval(&self) -> Duration {
-        self.per / self.calls.max(1)
+        (self.per / self.calls.max(1)).min(LONGEST)
     }
 }
 
@@ -62,7 +66,7 @@ impl Account {
         if patience.is_some_and(|patience| wait > patience) {
             return Err(wait);
         }
-        self.through_at = through_at + self.limit.interval();
+        self.through_at = through_at.saturating_add(self.limit.interval());
         Ok(wait)
     }
 
@@ -94,6 +98,17 @@ mod tests {
         assert_eq!(account.book(SECOND, Some(SECOND)), Ok(SECOND));
         account.give_back();
         assert_eq!(account.book(SECOND, Some(SECOND)), Ok(SECOND));
+    }
+
+    #[test]
+    fn a_time_that_no_clock_can_show_lets_the_burst_through_and_nothing_else() {
+        for burst in [1, 3, u32::MAX] {
+            let mut account = Account::new(RateLimit::new(1, Duration::MAX).burst(burst));
+            for _ in 0..burst.min(3) {
+                assert_eq!(account.book(SECOND, Some(SECOND)), Ok(Duration::ZERO), "{burst}");
+            }
+            assert_eq!(account.book(SECOND, Some(SECOND)).is_ok(), burst == u32::MAX);
+        }
     }
 
     #[test]

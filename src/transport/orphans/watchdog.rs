@@ -119,20 +119,30 @@ impl State {
         }
     }
 
-    /// Puts another in its place, and tells it everything.
+    /// Puts another in its place, and tells it everything. One that cannot be told everything, for it
+    /// does not read as fast as it is written to, is ended, so that the next process gets another.
     fn replace(&mut self, mark: Option<Mark>) -> io::Result<()> {
         if let Some(mut running) = self.running.take() {
             // Before it sees the end of its pipe, and does what it is there for.
             running.end();
         }
         let mut running = Running::start(mark)?;
+        let told = self.tell_everything(&mut running);
+        if told.is_err() {
+            // It must not take the end of its pipe for ours.
+            running.end();
+        }
+        self.running = Some(running);
+        told
+    }
+
+    fn tell_everything(&self, running: &mut Running) -> io::Result<()> {
         for pipe in &self.announced {
             running.tell(&announced(*pipe))?;
         }
         for group in &self.groups {
             running.tell(&format!("started {group}\n"))?;
         }
-        self.running = Some(running);
         Ok(())
     }
 }
@@ -279,6 +289,24 @@ mod tests {
         let mut shell = watchdog.state.lock().running.take().unwrap().leave();
         let status = tokio::time::timeout(LONG, shell.wait()).await.expect("it stays").unwrap();
         assert!(status.success(), "{status}");
+        assert!(told.try_wait().unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn one_that_cannot_be_told_everything_kills_nobody() {
+        // Larger than any process id, so that they are nobody's.
+        const NOBODY: std::ops::Range<u32> = 5_000_000..5_020_000;
+        let watchdog = Watchdog::new(None);
+        let (mut told, _pipe, pipe) = sleeper();
+        watchdog.started(told.id().unwrap(), pipe);
+        watchdog.state.lock().groups.extend(NOBODY);
+        let (_announced, _announced_pipe, pipe) = sleeper();
+        // Far more than a pipe takes, but who knows how fast it reads.
+        let mut shell = match watchdog.announce(pipe) {
+            Ok(()) => watchdog.state.lock().running.take().unwrap().leave(),
+            Err(_) => die(&watchdog),
+        };
+        tokio::time::timeout(LONG, shell.wait()).await.expect("it stays").unwrap();
         assert!(told.try_wait().unwrap().is_none());
     }
 }

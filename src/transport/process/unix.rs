@@ -76,6 +76,8 @@ pub(super) struct Group {
     child: Child,
     id: Pid,
     gone: bool,
+    /// Whether what has left it was ended, too.
+    swept: bool,
     census: Arc<Census>,
     booking: Option<Booking>,
 }
@@ -90,7 +92,8 @@ impl Group {
         let id = i32::try_from(leader).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
         booking.belongs_to(&record.session);
         census.process_started(leader, record);
-        Ok(Self { child, id, gone: false, census: Arc::clone(census), booking: Some(booking) })
+        let (census, booking) = (Arc::clone(census), Some(booking));
+        Ok(Self { child, id, gone: false, swept: false, census, booking })
     }
 
     pub(super) fn leader(&self) -> u32 {
@@ -145,10 +148,11 @@ impl Group {
     }
 
     /// Kills what has left the group, held or not.
-    pub(super) async fn sweep(&self, strangers: &Strangers) {
+    pub(super) async fn sweep(&mut self, strangers: &Strangers) {
         let strangers = std::mem::take(&mut *strangers.0.lock());
         kill_strangers(strangers).await;
         self.kill_stragglers().await;
+        self.swept = true;
     }
 
     /// Kills what bears the group's mark still: whose parent had died before anybody looked.
@@ -169,6 +173,9 @@ impl Group {
         if !self.gone {
             process.hold_strangers();
             self.signal(Signal::KILL);
+        }
+        // What has left it may live on when it is gone.
+        if !self.swept {
             process.strangers.0.lock().retain(Held::kill);
             let mut stragglers = self.census.orphans.stragglers_now(self.leader());
             stragglers.retain(Held::kill);
@@ -203,5 +210,66 @@ async fn kill_strangers(mut strangers: Vec<Held>) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+// Elsewhere, processes bear no mark.
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    use std::{io::Write as _, process::Stdio};
+
+    use tokio_util::sync::CancellationToken;
+
+    use crate::{
+        host_death::HostDeath,
+        transport::{
+            orphans::Orphans,
+            process::{Ladder, Reaper},
+        },
+    };
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// Of a process that has exited by now.
+    fn exited(pid: u32) -> Process {
+        let process = Process {
+            pid,
+            status: Arc::default(),
+            exited: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            gone: CancellationToken::new(),
+            strangers: Strangers::default(),
+        };
+        process.exited.cancel();
+        process
+    }
+
+    #[tokio::test]
+    async fn a_daemon_ends_with_a_reaper_that_has_not_looked_for_it_yet() {
+        let orphans = Orphans::new(HostDeath::unwatched(), tracing::Span::none());
+        let census = Arc::new(Census::new(Arc::clone(&orphans)));
+        let (theirs, mut ours) = io::pipe().unwrap();
+        let mut command = Command::new("sh");
+        // Once it bears its mark.
+        command.args(["-c", "read line; (setsid sleep 1000 &)"]).stdin(theirs);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let leader = Leader::spawn(command, &ours, &census).unwrap();
+        let record = ProcessRecord { session: "s".into(), server: "a".into() };
+        let mut group = Group::new(leader, &census, record).unwrap();
+        let number = group.leader();
+        writeln!(ours).unwrap();
+        group.exit().await.unwrap();
+        assert!(group.gone_by(Instant::now() + LONG).await);
+        assert_eq!(orphans.stragglers_now(number).len(), 1, "the daemon has left it");
+
+        let ladder = Ladder { eof_grace: LONG, term_grace: LONG };
+        drop(Reaper { group, ladder, process: exited(number) });
+        let deadline = Instant::now() + LONG;
+        while !orphans.stragglers_now(number).is_empty() {
+            assert!(Instant::now() < deadline, "it lives");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 }

@@ -97,33 +97,38 @@ impl Pool {
     }
 
     /// Waits for its turn to start a process.
-    async fn turn(&self, deadline: Instant) -> Result<(), OverBudget> {
-        let Some(starts) = &self.starts else { return Ok(()) };
+    async fn turn(&self, deadline: Instant) -> Result<Option<Turn<'_>>, OverBudget> {
+        let Some(starts) = &self.starts else { return Ok(None) };
         let patience = deadline.saturating_duration_since(Instant::now());
-        let booked = starts.lock().book(self.born.elapsed(), patience);
+        let now = self.born.elapsed();
+        let booked = starts.lock().book(now, patience);
         let wait = booked.map_err(|_| self.over(BudgetItem::StartsPerMinute))?;
+        let turn = Turn { starts, at: now + wait, taken: false };
         if wait > Duration::ZERO {
-            let turn = Turn(Some(starts));
             tokio::time::sleep(wait).await;
-            turn.came();
         }
-        Ok(())
+        Ok(Some(turn))
     }
 }
 
-/// A booked turn, which is given back if nobody waits for it any more.
-struct Turn<'a>(Option<&'a Mutex<Starts>>);
+/// A booked turn, which is given back unless it is taken: by one who waits no more, or has no turn
+/// elsewhere.
+struct Turn<'a> {
+    starts: &'a Mutex<Starts>,
+    at: Duration,
+    taken: bool,
+}
 
 impl Turn<'_> {
-    fn came(mut self) {
-        self.0 = None;
+    fn take(mut self) {
+        self.taken = true;
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if let Some(starts) = self.0 {
-            starts.lock().give_back();
+        if !self.taken {
+            self.starts.lock().give_back(self.at);
         }
     }
 }
@@ -149,9 +154,11 @@ impl Budgets {
         for pool in &self.0 {
             permits.extend(pool.take(BudgetItem::Processes, 1, Some(deadline)).await?);
         }
+        let mut turns = Vec::new();
         for pool in &self.0 {
-            pool.turn(deadline).await?;
+            turns.extend(pool.turn(deadline).await?);
         }
+        turns.into_iter().for_each(Turn::take);
         Ok(Room { _permits: permits })
     }
 
@@ -170,5 +177,45 @@ impl Budgets {
             permits.extend(pool.take(BudgetItem::Bytes, bytes, deadline).await?);
         }
         Ok(Room { _permits: permits })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// One start a minute, in both.
+    fn budgets() -> Budgets {
+        let budget = Budget::unlimited().starts_per_minute(1);
+        Budgets::new(budget, &Pool::new(LimitOf::Runtime, budget))
+    }
+
+    async fn has_turn(pool: &Pool) -> bool {
+        // Not taken, it is given back.
+        pool.turn(Instant::now()).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_takes_a_turn_of_both() {
+        let budgets = budgets();
+        drop(budgets.start(Instant::now()).await.unwrap());
+        for pool in &budgets.0 {
+            assert!(!has_turn(pool).await, "{:?}", pool.of);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_not_start_by_the_runtime_takes_no_turn_of_the_session() {
+        let budgets = budgets();
+        let [session, runtime] = &budgets.0;
+        runtime.turn(Instant::now()).await.unwrap().unwrap().take();
+        assert_eq!(budgets.start(Instant::now()).await.unwrap_err().of, LimitOf::Runtime);
+        assert!(has_turn(session).await, "it was refused");
+        let waiting = budgets.start(Instant::now() + MINUTE);
+        drop(tokio::time::timeout(MINUTE / 2, waiting).await.unwrap_err());
+        assert!(has_turn(session).await, "nobody waits any more");
+        drop(budgets.start(Instant::now() + MINUTE).await.unwrap());
     }
 }

@@ -34,7 +34,7 @@ impl Budget {
         self
     }
 
-    /// Starts of processes within any 60 seconds, restarts included.
+    /// Starts of processes within any 60 seconds, restarts included; of 0, none starts.
     pub fn starts_per_minute(mut self, starts: u32) -> Self {
         self.starts_per_minute = Some(starts);
         self
@@ -85,6 +85,9 @@ impl Starts {
     /// Books a start and says how long it has to wait; or books none, and says how long it would have
     /// had to, where that is more than `patience`.
     pub(crate) fn book(&mut self, now: Duration, patience: Duration) -> Result<Duration, Duration> {
+        if self.per_minute == 0 {
+            return Err(Duration::MAX);
+        }
         while self.at.front().is_some_and(|at| *at + MINUTE <= now) {
             self.at.pop_front();
         }
@@ -99,9 +102,12 @@ impl Starts {
         Ok(wait)
     }
 
-    /// Takes the latest booking back, for one of those who wait does so no more.
-    pub(crate) fn give_back(&mut self) {
-        self.at.pop_back();
+    /// Takes the booking for this time back, of which nothing came.
+    pub(crate) fn give_back(&mut self, at: Duration) {
+        // One that is no longer counted is not there, either.
+        if let Some(booked) = self.at.iter().rposition(|one| *one == at) {
+            self.at.remove(booked);
+        }
     }
 }
 
@@ -136,7 +142,28 @@ mod tests {
         assert_eq!(starts.book(3 * SECOND, MINUTE), Ok(58 * SECOND));
         assert_eq!(starts.book(3 * SECOND, MINUTE), Ok(59 * SECOND));
         assert_eq!(starts.book(3 * SECOND, 2 * MINUTE), Ok(58 * SECOND + MINUTE));
-        starts.give_back();
+        starts.give_back(2 * MINUTE + SECOND);
         assert_eq!(starts.book(3 * SECOND, 2 * MINUTE), Ok(58 * SECOND + MINUTE));
+    }
+
+    #[test]
+    fn a_turn_that_is_given_back_is_not_that_of_another() {
+        let mut starts = Starts::new(1);
+        for turn in 0..3 {
+            assert_eq!(starts.book(Duration::ZERO, 3 * MINUTE), Ok(turn * MINUTE));
+        }
+        starts.give_back(MINUTE);
+        assert_eq!(
+            starts.book(Duration::ZERO, 3 * MINUTE),
+            Ok(3 * MINUTE),
+            "the third keeps its own"
+        );
+        starts.give_back(MINUTE);
+        assert_eq!(starts.book(Duration::ZERO, 4 * MINUTE), Ok(4 * MINUTE), "it was back already");
+    }
+
+    #[test]
+    fn where_none_may_start_none_does() {
+        assert_eq!(Starts::new(0).book(SECOND, Duration::MAX), Err(Duration::MAX));
     }
 }

@@ -1,4 +1,4 @@
-//! The names of everything that is traced, and the traces that requests are part of.
+//! The names and fields of everything that is traced.
 
 #[path = "support/both.rs"]
 mod both;
@@ -20,12 +20,13 @@ use std::{
 use callboard::{
     Alarm, CallOptions, CircuitBreaker, FormAnswer, FormQuestion, Host, HostCapabilities,
     HostFuture, Phase, RestartPolicy, RetryPolicy, ServerSnapshot, ServerSpec, Session,
-    StreamableHttp, TraceContext,
+    StreamableHttp,
 };
 use capture::{Told, captured, events, spans};
 use http_server::HttpServer;
 use serde_json::json;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use world::{World, await_status, eventually};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -272,128 +273,27 @@ fn how_a_call_failed_stands_in_its_span() {
         eventually(LONG, "it waits", || spans("call").len() == 2).await;
         waits.abort();
         waits.await.unwrap_err();
+        let token = CancellationToken::new();
+        let waits = session.call("a.wait", json!({ "file": file })).cancel_on(token.clone());
+        let waits = tokio::spawn(waits);
+        eventually(LONG, "another waits", || spans("call").len() == 3).await;
+        token.cancel();
+        assert_eq!(waits.await.unwrap().unwrap_err().kind(), "cancelled");
         let calls = spans("call");
         let seen = |at: usize| {
-            ["outcome", "error.type", "otel.status_code"].map(|field| calls[at].1.get(field))
+            let fields = ["outcome", "error.type", "otel.status_code", "delivery"];
+            fields.map(|field| calls[at].1.get(field))
         };
-        assert_eq!(seen(0), ["tool_error", "tool_error", "ERROR"]);
-        assert_eq!(seen(1), ["cancelled", "", ""]);
+        assert_eq!(seen(0), ["tool_error", "tool_error", "ERROR", ""]);
+        assert_eq!(seen(1), ["cancelled", "", "", ""], "dropped");
+        assert_eq!(seen(2), ["cancelled", "", "", ""], "by its token");
         let ended = events("callboard::call");
         let outcomes: Vec<_> = ended
             .iter()
             .filter(|one| one.get("message") == "call ended")
             .map(|one| one.get("outcome"))
             .collect();
-        assert_eq!(outcomes, ["tool_error", "cancelled"]);
+        assert_eq!(outcomes, ["tool_error", "cancelled", "cancelled"]);
         session.close().await;
-    });
-}
-
-const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-
-/// MCP 2026-07-28, basic: `_meta` (C44). From the first request on, whoever makes it.
-#[test]
-fn every_request_says_which_trace_it_is_part_of() {
-    run(async |world| {
-        for era in ["modern", "legacy"] {
-            let context = || Some(TraceContext::new(PARENT).tracestate("a=1").baggage("b=2"));
-            let spec = ServerSpec::new("a", both::server(&world, era)).required();
-            let builder = world.runtime.session("test").trace_context(context).server(spec);
-            let session = builder.open().await.unwrap();
-            session.call("a.ping", json!({})).await.unwrap();
-            session.close().await;
-            let mut methods = BTreeSet::new();
-            for message in world::log(&world.log_path()) {
-                let method = message["method"].as_str().unwrap_or_default().to_owned();
-                if message["id"].is_null() || method.is_empty() {
-                    continue;
-                }
-                let meta = &message["params"]["_meta"];
-                assert_eq!(meta["traceparent"], PARENT, "{era}: {message}");
-                assert_eq!((&meta["tracestate"], &meta["baggage"]), (&json!("a=1"), &json!("b=2")));
-                methods.insert(method);
-            }
-            let first = if era == "modern" { "server/discover" } else { "initialize" };
-            for method in [first, "tools/list", "tools/call"] {
-                assert!(methods.contains(method), "{era}: {method} in {methods:?}");
-            }
-            std::fs::remove_file(world.log_path()).unwrap();
-        }
-    });
-}
-
-/// The hook is asked within the span of the request, so that this is what the server's is a child of.
-#[test]
-fn the_host_is_asked_for_the_trace_within_the_span_of_the_request() {
-    run(async |world| {
-        let context = || {
-            let (id, name) = capture::within()?;
-            Some(TraceContext::new(format!("{name}-{id}")))
-        };
-        let spec = ServerSpec::new("a", both::server(&world, "modern")).required();
-        let builder = world.runtime.session("test").trace_context(context).server(spec);
-        let session = builder.open().await.unwrap();
-        session.call("a.ping", json!({})).await.unwrap();
-        let [(id, _)] = &spans("call")[..] else { panic!("one call") };
-        let sent = both::got(&world, "tools/call");
-        assert_eq!(sent[0]["params"]["_meta"]["traceparent"], format!("call-{id}"));
-        let (id, listing) = spans("request")
-            .into_iter()
-            .find(|(_, one)| one.get("mcp.method.name") == "tools/list")
-            .unwrap();
-        let sent = both::got(&world, "tools/list");
-        assert_eq!(sent[0]["params"]["_meta"]["traceparent"], format!("request-{id}"));
-        let parent = captured(|all| all.spans[&listing.parent.unwrap()].name);
-        assert_eq!(parent, "link");
-        session.close().await;
-    });
-}
-
-/// What a host is asked, with the trace it is part of and the span it was asked in.
-#[derive(Clone, Default)]
-struct Curious(Arc<Mutex<Vec<Asked>>>);
-
-type Asked = (Option<TraceContext>, Option<&'static str>);
-
-impl Host for Curious {
-    fn capabilities(&self) -> HostCapabilities {
-        HostCapabilities::default().elicitation_forms().roots()
-    }
-
-    fn fill(&self, question: FormQuestion) -> HostFuture<'_, FormAnswer> {
-        let within = capture::within().map(|(_, name)| name);
-        self.0.lock().unwrap().push((question.trace_context(), within));
-        Box::pin(std::future::ready(FormAnswer::Decline))
-    }
-}
-
-#[test]
-fn the_host_learns_which_trace_a_question_of_a_server_is_part_of() {
-    run(async |world| {
-        for era in ["modern", "legacy"] {
-            let host = Curious::default();
-            let spec = ServerSpec::new("a", both::server(&world, era)).required();
-            let builder = world.runtime.session("test").host(host.clone()).server(spec);
-            let session = builder.open().await.unwrap();
-            session.call("a.ask", json!({})).await.unwrap();
-            let said = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-            let said = TraceContext::new(said).baggage("k=v");
-            assert_eq!(*host.0.lock().unwrap(), [(Some(said), Some("question"))], "{era}");
-            session.close().await;
-            std::fs::remove_file(world.log_path()).unwrap();
-        }
-        let forms = spans("question");
-        let forms: Vec<_> = forms
-            .iter()
-            .filter(|(_, one)| one.get("mcp.method.name") == "elicitation/create")
-            .collect();
-        assert_eq!(forms.len(), 2, "{forms:?}");
-        assert!(forms.iter().all(|(_, one)| one.get("outcome") == "ok"), "{forms:?}");
-        // The call that asks back, or the link that the server asked over.
-        let parents: Vec<_> = forms
-            .iter()
-            .map(|(_, one)| captured(|all| all.spans[&one.parent.unwrap()].name))
-            .collect();
-        assert_eq!(parents, ["call", "link"]);
     });
 }

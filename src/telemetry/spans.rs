@@ -155,6 +155,8 @@ impl Traced {
             Ok(_) if self.span.is_disabled() => {}
             Ok(output) if output.is_error() => self.ended("tool_error"),
             Ok(_) => self.ended("ok"),
+            // As one that is dropped: what its caller gave up has not failed.
+            Err(CallError::Cancelled { .. }) => self.ended("cancelled"),
             Err(error) => self.failed(error),
         }
     }
@@ -163,6 +165,7 @@ impl Traced {
     pub(crate) fn request_ended(self, failed: Option<&CallError>) {
         match failed {
             None => self.ended("ok"),
+            Some(CallError::Cancelled { .. }) => self.ended("cancelled"),
             Some(error) => self.failed(error),
         }
     }
@@ -195,7 +198,7 @@ impl Traced {
             return;
         }
         let (kind, delivery) = (error.kind(), tracing::field::debug(error.delivery()));
-        let outcome = if let CallError::Cancelled { .. } = error { "cancelled" } else { "failed" };
+        let outcome = "failed";
         span.record("outcome", outcome);
         span.record("otel.status_code", "ERROR");
         span.record("delivery", &delivery);

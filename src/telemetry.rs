@@ -87,7 +87,8 @@
 //! | `callboard.processes.leaked` | gauge | |
 //!
 //! `server` is the name that the host gave it, the same in all sessions; sessions are no label, for
-//! there is no end of them. `tool` is its name at the server; calls of tools that nobody has come with
+//! there is no end of them. `tool` is its name at the server, and `gen_ai.tool.name` its id, as in the
+//! spans; calls of tools that nobody has come with
 //! both empty. Every call that was begun ends once: `callboard.calls.started` is
 //! `callboard.calls.running` and all of `callboard.calls` together.
 

@@ -211,13 +211,14 @@ impl ServerUsage {
         }
     }
 
-    /// The books of a tool, through all versions of the server's list.
-    pub(crate) fn of_tool(&self, name: &str) -> Arc<Usage> {
+    /// The books of a tool, through all versions of the server's list; by its name at the server, of
+    /// which its id is made.
+    pub(crate) fn of_tool(&self, name: &str, id: &str) -> Arc<Usage> {
         let mut tools = self.tools.lock();
         if let Some(usage) = tools.get(name) {
             return Arc::clone(usage);
         }
-        let usage = Arc::new(Usage::new(self.born, self.meter.tool(name)));
+        let usage = Arc::new(Usage::new(self.born, self.meter.tool((name, id))));
         tools.insert(name.into(), Arc::clone(&usage));
         usage
     }

@@ -114,7 +114,7 @@ fn metrics_are_there_for_prometheus_to_fetch() {
         assert_eq!(of(&format!("{operations}_count"), "\"tools/list\""), 1.0, "{page}");
         // The buckets are those of the conventions, and one for all.
         let ok = |key: &&&str| {
-            key.starts_with(&format!("{operations}_bucket")) && key.contains("tool_name=\"add\"")
+            key.starts_with(&format!("{operations}_bucket")) && key.contains("tool_name=\"demo.add\"")
         };
         let buckets: Vec<_> = all.keys().filter(ok).filter(|key| !key.contains("error")).collect();
         assert_eq!(buckets.len(), metric::BUCKETS.len() + 1, "{buckets:?}");

@@ -241,7 +241,8 @@ impl Tool {
 
     /// What its calls came to.
     pub(crate) fn usage(&self) -> &Arc<Usage> {
-        self.inner.usage.get_or_init(|| self.inner.connection.usage.of_tool(self.name()))
+        let books = &self.inner.connection.usage;
+        self.inner.usage.get_or_init(|| books.of_tool(self.name(), self.id()))
     }
 
     /// What its merged options come to.

@@ -25,7 +25,7 @@ impl ServerMeter {
         ToolMeter
     }
 
-    pub(crate) fn tool(&self, _tool: &str) -> ToolMeter {
+    pub(crate) fn tool(&self, _tool: (&str, &str)) -> ToolMeter {
         ToolMeter
     }
 

@@ -17,6 +17,8 @@ use crate::{
 /// What is told of the calls of one tool.
 pub(crate) struct ToolMeter {
     labels: Vec<Label>,
+    /// As the conventions have it, and as it stands in the spans.
+    id: Label,
     transport: &'static str,
     /// Of no tool yet, and maybe never: told when it ends so, for a counter does not go back.
     of_nobody: bool,
@@ -37,20 +39,22 @@ struct Outcome {
 }
 
 impl ToolMeter {
-    fn new(server: &Arc<str>, tool: &str, transport: &'static str) -> Self {
+    fn new(server: &Arc<str>, (tool, id): (&str, &str), transport: &'static str) -> Self {
         let labels = vec![
             Label::new("server", Arc::clone(server)),
             Label::new("tool", Arc::<str>::from(tool)),
         ];
+        let id = Label::new("gen_ai.tool.name", Arc::<str>::from(id));
         Self {
             started: counter!(metric::CALLS_STARTED, labels.clone()),
             running: gauge!(metric::CALLS_RUNNING, labels.clone()),
             cancelled: counter!(metric::CALLS, with(&labels, "outcome", "cancelled")),
-            finished: Outcome::new(&labels, transport, "ok", None),
-            tool_error: Outcome::new(&labels, transport, "tool_error", Some("tool_error")),
+            finished: Outcome::new((&labels, &id), transport, "ok", None),
+            tool_error: Outcome::new((&labels, &id), transport, "tool_error", Some("tool_error")),
             failed: Mutex::default(),
             of_nobody: tool.is_empty(),
             labels,
+            id,
             transport,
         }
     }
@@ -81,7 +85,8 @@ impl ToolMeter {
         if let Some((_, outcome)) = failed.iter().find(|(known, _)| *known == kind) {
             return outcome.clone();
         }
-        let outcome = Outcome::new(&self.labels, self.transport, "failed", Some(kind));
+        let labels = (&*self.labels, &self.id);
+        let outcome = Outcome::new(labels, self.transport, "failed", Some(kind));
         failed.push((kind, outcome.clone()));
         outcome
     }
@@ -95,21 +100,20 @@ impl std::fmt::Debug for ToolMeter {
 
 impl Outcome {
     fn new(
-        labels: &[Label],
+        (labels, id): (&[Label], &Label),
         transport: &'static str,
         outcome: &'static str,
         error: Option<&'static str>,
     ) -> Self {
         let mut counted = with(labels, "outcome", outcome);
         counted.extend(error.map(|error| Label::new("error.type", error)));
-        let of = |name: &str| labels.iter().find(|one| one.key() == name);
-        let value = |name| of(name).map(|one| one.value().to_owned()).unwrap_or_default();
-        let mut timed = vec![
-            Label::new("server", value("server")),
+        let server = labels.iter().find(|one| one.key() == "server").cloned();
+        let mut timed: Vec<Label> = server.into_iter().collect();
+        timed.extend([
             Label::new("mcp.method.name", "tools/call"),
-            Label::new("gen_ai.tool.name", value("tool")),
+            id.clone(),
             Label::new("network.transport", transport),
-        ];
+        ]);
         timed.extend(error.map(|error| Label::new("error.type", error)));
         Self {
             count: counter!(metric::CALLS, counted),
@@ -155,10 +159,11 @@ impl ServerMeter {
 
     /// Of calls of tools that nobody has.
     pub(crate) fn of_nobody() -> ToolMeter {
-        ToolMeter::new(&Arc::from(""), "", "")
+        ToolMeter::new(&Arc::from(""), ("", ""), "")
     }
 
-    pub(crate) fn tool(&self, tool: &str) -> ToolMeter {
+    /// Of a tool by its name at the server and its id.
+    pub(crate) fn tool(&self, tool: (&str, &str)) -> ToolMeter {
         ToolMeter::new(&self.server, tool, self.transport)
     }
 

@@ -3,6 +3,7 @@
 use opentelemetry::{
     Context, global,
     propagation::{Extractor, Injector},
+    trace::TraceContextExt as _,
 };
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -24,13 +25,16 @@ pub(super) fn of(span: &Span) -> Option<TraceContext> {
     Some(TraceContext { traceparent: traceparent?, tracestate, baggage })
 }
 
-/// Has a span begin as a child of a context from elsewhere.
+/// Has a span begin as a child of a context from elsewhere; one that the program's propagator reads
+/// no span in leaves it where it is.
 pub(super) fn begin_in(span: &Span, context: &TraceContext) {
     let remote = global::get_text_map_propagator(|propagator| {
         propagator.extract_with_context(&Context::new(), &Pairs(context))
     });
-    // Without a layer of OpenTelemetry there is nothing to begin in.
-    drop(span.set_parent(remote));
+    if remote.span().span_context().is_valid() {
+        // Without a layer of OpenTelemetry there is nothing to begin in.
+        drop(span.set_parent(remote));
+    }
 }
 
 /// What a propagator writes.

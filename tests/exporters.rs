@@ -1,5 +1,5 @@
-//! What others get of a runtime: its metrics over HTTP, its traces at a collector. The examples run as
-//! the programs that they are.
+//! What others get of a runtime: its metrics over HTTP, its traces at a collector, and the trace that
+//! goes to a server and comes back. The examples run as the programs that they are.
 
 #[path = "support/world.rs"]
 mod world;
@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use callboard::telemetry::metric;
+use callboard::{Host, HostCapabilities, Memory, MemoryListener, ServerSpec, telemetry::metric};
 use http_body_util::{BodyExt as _, Empty, Full};
 use hyper::{
     Request, Response,
@@ -20,12 +20,24 @@ use hyper::{
     client, server,
 };
 use hyper_util::rt::TokioIo;
+use opentelemetry::{
+    SpanId, global,
+    trace::{SpanKind, TracerProvider as _},
+};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    propagation::TraceContextPropagator,
+    trace::{SdkTracerProvider, SpanData, SpanExporter},
+};
+use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
     process::{Child, Command},
 };
-use world::run;
+use tracing::Instrument as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use world::{eventually, run};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -78,10 +90,11 @@ fn values(page: &str) -> BTreeMap<&str, f64> {
     parts.map(|(name, value)| (name, value.parse().unwrap())).collect()
 }
 
-/// The sum over all labels that fit.
-fn sum(values: &BTreeMap<&str, f64>, name: &str, label: &str) -> f64 {
+/// The sum over all labels that fit; none where nothing is told of them.
+fn sum(values: &BTreeMap<&str, f64>, name: &str, label: &str) -> Option<f64> {
     let of = |key: &&&str| key.split('{').next() == Some(name) && key.contains(label);
-    values.iter().filter(|(key, _)| of(key)).map(|(_, value)| value).sum()
+    let all: Vec<f64> = values.iter().filter(|(key, _)| of(key)).map(|(_, value)| *value).collect();
+    (!all.is_empty()).then(|| all.iter().sum())
 }
 
 #[test]
@@ -91,7 +104,9 @@ fn metrics_are_there_for_prometheus_to_fetch() {
         let url = line(&mut program).await;
         let page = get(&url).await;
         let all = values(&page);
-        let of = |name: &str, label: &str| sum(&all, name, label);
+        let of = |name: &str, label: &str| {
+            sum(&all, name, label).unwrap_or_else(|| panic!("no {name} with {label}: {page}"))
+        };
         assert_eq!(of("callboard_calls_started", ""), 11.0, "{page}");
         assert_eq!(of("callboard_calls", "outcome=\"ok\""), 10.0, "{page}");
         assert_eq!(of("callboard_calls", "error_type=\"unknown_tool\""), 1.0, "{page}");
@@ -103,7 +118,8 @@ fn metrics_are_there_for_prometheus_to_fetch() {
             (of("callboard_calls_running", ""), of("callboard_calls_queued", "")),
             (0.0, 0.0)
         );
-        assert_eq!((of("callboard_epochs", ""), of("callboard_restarts", "")), (1.0, 0.0));
+        assert_eq!(of("callboard_epochs", ""), 1.0);
+        assert_eq!(sum(&all, "callboard_restarts", ""), None, "told from the first one on");
         assert_eq!(of("callboard_processes_leaked", ""), 0.0);
         assert!(of("callboard_bytes", "direction=\"sent\"") > 500.0, "{page}");
         assert!(of("callboard_bytes", "direction=\"received\"") > 500.0, "{page}");
@@ -114,7 +130,8 @@ fn metrics_are_there_for_prometheus_to_fetch() {
         assert_eq!(of(&format!("{operations}_count"), "\"tools/list\""), 1.0, "{page}");
         // The buckets are those of the conventions, and one for all.
         let ok = |key: &&&str| {
-            key.starts_with(&format!("{operations}_bucket")) && key.contains("tool_name=\"demo.add\"")
+            key.starts_with(&format!("{operations}_bucket"))
+                && key.contains("tool_name=\"demo.add\"")
         };
         let buckets: Vec<_> = all.keys().filter(ok).filter(|key| !key.contains("error")).collect();
         assert_eq!(buckets.len(), metric::BUCKETS.len() + 1, "{buckets:?}");
@@ -198,4 +215,163 @@ fn traces_arrive_at_a_collector_of_opentelemetry() {
             assert!(has(name), "{name} did not arrive: {}", String::from_utf8_lossy(&all));
         }
     });
+}
+
+/// What was exported, in the order of its end.
+#[derive(Debug, Clone, Default)]
+struct Exported(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanExporter for Exported {
+    fn export(&self, batch: Vec<SpanData>) -> impl Future<Output = OTelSdkResult> + Send {
+        self.0.lock().unwrap().extend(batch);
+        std::future::ready(Ok(()))
+    }
+}
+
+impl Exported {
+    /// The only span of this name with this attribute.
+    fn only(&self, name: &str, (key, value): (&str, &str)) -> Option<SpanData> {
+        let has = |span: &&SpanData| {
+            let mut attributes = span.attributes.iter();
+            span.name == name
+                && attributes.any(|one| one.key.as_str() == key && one.value.as_str() == value)
+        };
+        let all = self.0.lock().unwrap();
+        let mut found = all.iter().filter(has);
+        let first = found.next().cloned();
+        assert!(found.next().is_none(), "more than one {name} with {key}={value}: {all:?}");
+        first
+    }
+}
+
+/// Has this process trace to OpenTelemetry, as a host would.
+fn trace_to(exported: &Exported) -> SdkTracerProvider {
+    let provider = SdkTracerProvider::builder().with_simple_exporter(exported.clone()).build();
+    let traced = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(traced)).unwrap();
+    global::set_text_map_propagator(TraceContextPropagator::new());
+    provider
+}
+
+/// What the server says of the trace that each of its questions is part of.
+const ASKED: [(&str, Option<&str>); 3] = [
+    ("q-with", Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")),
+    ("q-without", None),
+    ("q-nonsense", Some("00-xyz")),
+];
+
+/// A server that asks in the middle of a call, and answers the call when it has all answers.
+async fn asks(mut listener: MemoryListener, got: Arc<Mutex<Vec<Value>>>) {
+    let (reading, mut writing) = tokio::io::split(listener.accept().await);
+    let mut lines = BufReader::new(reading).lines();
+    let (mut call, mut answers) = (Value::Null, 0);
+    while let Ok(Some(line)) = lines.next_line().await {
+        let message: Value = serde_json::from_str(&line).unwrap();
+        let id = message["id"].clone();
+        let result =
+            |id: Value, result: Value| json!({ "jsonrpc": "2.0", "id": id, "result": result });
+        let said = match message["method"].as_str() {
+            Some("server/discover") => vec![json!({
+                "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": "what?" },
+            })],
+            Some("initialize") => vec![result(
+                id,
+                json!({
+                    "protocolVersion": "2025-11-25",
+                    "capabilities": { "tools": {} },
+                    "serverInfo": { "name": "asks", "version": "1" },
+                }),
+            )],
+            Some("tools/list") => vec![result(
+                id,
+                json!({
+                    "tools": [{ "name": "ask", "inputSchema": { "type": "object" } }],
+                }),
+            )],
+            Some("tools/call") => {
+                call = id;
+                let question = |(id, parent)| {
+                    let meta = json!({ "traceparent": parent });
+                    let params = json!({ "_meta": meta });
+                    json!({ "jsonrpc": "2.0", "id": id, "method": "roots/list", "params": params })
+                };
+                ASKED.map(question).to_vec()
+            }
+            None if answers + 1 == ASKED.len() => {
+                vec![result(call.take(), json!({ "content": [] }))]
+            }
+            Some(_) => Vec::new(),
+            None => {
+                answers += 1;
+                Vec::new()
+            }
+        };
+        got.lock().unwrap().push(message);
+        for message in said {
+            writing.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+        }
+    }
+}
+
+/// Has roots, and that is all.
+struct Rooted;
+
+impl Host for Rooted {
+    fn capabilities(&self) -> HostCapabilities {
+        HostCapabilities::default().roots()
+    }
+}
+
+#[test]
+fn a_trace_goes_to_the_server_and_what_it_asks_comes_back_in_its_own() {
+    let exported = Exported::default();
+    let provider = trace_to(&exported);
+    run(async |world| {
+        let (memory, listener) = Memory::pair();
+        let got: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let server = tokio::spawn(asks(listener, Arc::clone(&got)));
+        let spec = ServerSpec::new("a", memory).required();
+        let session = world.runtime.session("test").host(Rooted).server(spec).open().await.unwrap();
+        let call = session.call("a.ask", json!({}));
+        call.instrument(tracing::info_span!("host", host = "us")).await.unwrap();
+        session.close().await;
+        drop(session);
+        server.await.unwrap();
+        // Exported at the end of whatever is in them.
+        let find = |name: &str, what: (&str, &str)| exported.only(name, what);
+        let ended =
+            || find("host", ("host", "us")).is_some() && find("link", ("epoch", "1")).is_some();
+        eventually(LONG, "all spans are exported", ended).await;
+
+        let (host, link) =
+            (find("host", ("host", "us")).unwrap(), find("link", ("epoch", "1")).unwrap());
+        let call = find("tools/call a.ask", ("server", "a")).expect("the call");
+        assert_eq!(call.span_kind, SpanKind::Client);
+        let (trace, id) = (call.span_context.trace_id(), call.span_context.span_id());
+        assert_eq!(
+            (trace, call.parent_span_id),
+            (host.span_context.trace_id(), host.span_context.span_id())
+        );
+        let all = got.lock().unwrap();
+        let sent = all.iter().find(|message| message["method"] == "tools/call").unwrap();
+        assert_eq!(sent["params"]["_meta"]["traceparent"], format!("00-{trace}-{id}-01"));
+
+        let place = |question: &str| {
+            let id = json!(question).to_string();
+            let span = find("roots/list", ("jsonrpc.request.id", &id)).expect("the question");
+            assert_eq!(span.span_kind, SpanKind::Server);
+            (
+                span.span_context.trace_id().to_string(),
+                span.parent_span_id,
+                span.parent_span_is_remote,
+            )
+        };
+        let theirs = SpanId::from_hex("b7ad6b7169203331").unwrap();
+        assert_eq!(place("q-with"), ("0af7651916cd43dd8448eb211c80319c".to_owned(), theirs, true));
+        let context = &link.span_context;
+        let in_link = (context.trace_id().to_string(), context.span_id(), false);
+        assert_eq!(place("q-without"), in_link);
+        assert_eq!(place("q-nonsense"), in_link, "a context that nobody can read is none");
+    });
+    provider.shutdown().unwrap();
 }

@@ -96,6 +96,8 @@ mod events;
 mod labels;
 pub mod metric;
 mod spans;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use events::*;
 pub(crate) use labels::Labels;

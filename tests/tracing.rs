@@ -177,15 +177,28 @@ fn a_flood_on_stderr_is_traced_at_twenty_lines_a_second() {
         let began = Instant::now();
         let stdio = world.hostile("stderr-flood").args(["--size", "3000000"]);
         let session = world.open_one(stdio).await;
-        for _ in 0..5 {
-            session.call("a.echo", json!({ "text": "x" })).await.unwrap();
-        }
+        let left_out = || {
+            let lines = events("callboard::stderr");
+            lines.iter().map(|one| one.get("suppressed").parse::<u64>().unwrap()).sum::<u64>()
+        };
+        // The first line of the next second says how many of this one are left out.
+        let mut calls = 0;
+        let until_told = async {
+            while calls < 5 || left_out() == 0 {
+                session.call("a.echo", json!({ "text": "x" })).await.unwrap();
+                calls += 1;
+            }
+        };
+        tokio::time::timeout(LONG, until_told).await.expect("none is ever left out");
         session.close().await;
         let seconds = began.elapsed().as_secs() + 1;
         let lines = events("callboard::stderr");
         let count = u64::try_from(lines.len()).unwrap();
         assert!(count >= 20 && count <= 20 * seconds, "{count} lines in {seconds} s");
         assert!(lines.iter().all(|one| !one.get("line").is_empty()), "{lines:?}");
+        assert!(lines[..20].iter().all(|one| one.get("suppressed") == "0"), "{lines:?}");
+        // So many lines come before whatever it does about a message; a start takes four of these.
+        assert!(left_out() + count <= (calls + 4) * 15_000, "{} of {calls} calls", left_out());
     });
 }
 

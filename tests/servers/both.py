@@ -7,8 +7,8 @@ Writes every message it gets to LOG, one JSON line each. Tools:
 `ask` (a form, with a state), `state` (a state alone), `endless` (asks for ever), `sample`, `task`
 (a task that asks once, polled each `interval` ms), `slow` (a task that never ends), `touch` (tells that note://a has changed),
 `lists` (tells that the lists have changed), `drop` (ends the subscription, or the process where there
-is none), `shout` (logs), `ping`. In the older era `ask` asks by a request, `forget` takes it back, and
-`count` reports progress.
+is none), `shout` (logs), `refuse` (is refused), `ping`. In the older era `ask` asks by a request,
+`forget` takes it back, `visit` asks for a visit of what is no page, and `count` reports progress.
 """
 import json
 import sys
@@ -79,6 +79,12 @@ def call(id, params):
     elif tool == "ask":
         waiting["q-1"] = id
         send({"jsonrpc": "2.0", "id": "q-1", "method": "elicitation/create", "params": FORM})
+    elif tool == "visit":
+        waiting["v-1"] = id
+        send({"jsonrpc": "2.0", "id": "v-1", "method": "elicitation/create", "params": {
+            "mode": "url", "message": "look", "elicitationId": "v", "url": "javascript:alert(1)"}})
+    elif tool == "refuse":
+        error(id, -32050, "no")
     elif tool == "forget":
         tell("notifications/cancelled", requestId="q-1", reason="changed my mind")
         text(waiting.pop("q-1"), "forgotten")
@@ -184,7 +190,7 @@ def handle(message):
         result(id, protocolVersion="2025-11-25", capabilities=capabilities,
                serverInfo={"name": "both", "version": "1"})
     elif method == "tools/list":
-        names = ("ask forget state endless sample task slow touch lists drop shout count exit ping")
+        names = ("ask forget state endless sample task slow touch lists drop shout count exit ping refuse visit")
         result(id, tools=[{"name": name, "inputSchema": {"type": "object"}} for name in names.split()])
     elif method == "tools/call":
         call(id, params)

@@ -98,39 +98,66 @@ fn a_file_that_changes_is_followed() {
     });
 }
 
-/// The command on a terminal of 80 columns and 24 rows.
+/// What a terminal is like.
+#[derive(Clone, Copy)]
+struct Look {
+    columns: u16,
+    rows: u16,
+    colour: bool,
+}
+
+const SMALL: Look = Look { columns: 80, rows: 24, colour: false };
+const LARGE: Look = Look { columns: 200, rows: 50, colour: false };
+
+/// The command on a terminal.
 struct Terminal {
     child: Child,
     keys: ChildStdin,
     screen: ChildStdout,
+    /// All that it has shown, and up to where that was waited for.
     shown: String,
+    seen: usize,
 }
 
 impl Terminal {
     fn open(world: &World, args: &[String]) -> Self {
+        Self::like(world, args, SMALL)
+    }
+
+    fn like(world: &World, args: &[String], look: Look) -> Self {
         let inner = command(world, args);
         let mut outer = Command::new("python3");
-        outer.arg(world::root().join("tests/servers/terminal.py")).args(["80", "24"]);
+        outer.arg(world::root().join("tests/servers/terminal.py"));
+        outer.args([look.columns, look.rows].map(|size| size.to_string()));
         outer.arg(inner.as_std().get_program()).args(inner.as_std().get_args());
-        outer.envs(inner.as_std().get_envs().filter_map(|(name, value)| Some((name, value?))));
+        for (name, value) in inner.as_std().get_envs() {
+            match value {
+                Some(value) => outer.env(name, value),
+                None => outer.env_remove(name),
+            };
+        }
+        if look.colour {
+            outer.env_remove("NO_COLOR");
+        }
         outer.current_dir(world.folder()).env("TERM", "xterm");
         outer.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = outer.spawn().unwrap();
         let (keys, screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        Self { child, keys, screen, shown: String::new() }
+        Self { child, keys, screen, shown: String::new(), seen: 0 }
     }
 
     /// Waits until it shows this, after what was waited for before.
     async fn sees(&mut self, part: &str) {
         let read = async {
             loop {
-                if let Some(at) = self.shown.find(part) {
-                    self.shown.drain(..at + part.len());
+                if let Some(at) = self.shown[self.seen..].find(part) {
+                    self.seen += at + part.len();
                     return;
                 }
                 let mut bytes = vec![0; 65_536];
                 let read = self.screen.read(&mut bytes).await.unwrap();
-                assert!(read > 0, "it ended before it showed {part:?}: {}", self.shown);
+                let after = &self.shown[self.seen..];
+                assert!(read > 0, "it ended before it showed {part:?}: {after}");
                 self.shown.push_str(&String::from_utf8_lossy(&bytes[..read]));
             }
         };
@@ -143,13 +170,20 @@ impl Terminal {
     }
 
     /// What it ended with.
-    async fn code(mut self) -> Option<i32> {
+    async fn code(self) -> Option<i32> {
+        self.ended().await.0
+    }
+
+    /// What it ended with, and all that it has shown.
+    async fn ended(mut self) -> (Option<i32>, String) {
         let rest = async {
             let mut bytes = Vec::new();
             self.screen.read_to_end(&mut bytes).await.unwrap();
+            self.shown.push_str(&String::from_utf8_lossy(&bytes));
             self.child.wait().await.unwrap().code()
         };
-        timeout(LONG, rest).await.expect("it ends")
+        let code = timeout(LONG, rest).await.expect("it ends");
+        (code, self.shown)
     }
 }
 
@@ -157,24 +191,68 @@ fn words(args: &[&str]) -> Vec<String> {
     args.iter().map(|word| (*word).to_owned()).collect()
 }
 
+/// Whether a text sets the colour of characters (ECMA-48, SGR 30 to 38 and 90 to 97).
+fn is_coloured(shown: &str) -> bool {
+    shown.split("\u{1b}[").skip(1).any(|rest| {
+        let end = rest.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(0);
+        let colour = |number: &str| matches!(number.parse(), Ok(30..=38 | 90..=97));
+        rest[end..].starts_with('m') && rest[..end].split(';').any(colour)
+    })
+}
+
 #[test]
 fn the_live_view_restarts_a_server_and_closes() {
     world::run(async |world| {
         file(&world, "normal");
         let watch = words(&["watch", "-f", "servers.json"]);
-        let mut terminal = Terminal::open(&world, &watch);
-        terminal.sees("r restart").await;
-        terminal.sees("→ ready, epoch 1").await;
-        terminal.types("r").await;
-        terminal.sees("→ ready, epoch 2").await;
-        terminal.types("q").await;
-        assert_eq!(terminal.code().await, Some(0));
-        assert!(world.processes().is_empty());
+        for look in [SMALL, LARGE] {
+            let mut terminal = Terminal::like(&world, &watch, look);
+            // The keys stand in the last row, whichever that is.
+            terminal.sees(&format!("\u{1b}[{};1H", look.rows)).await;
+            terminal.sees("r restart").await;
+            terminal.sees("→ ready, epoch 1").await;
+            terminal.types("r").await;
+            terminal.sees("→ ready, epoch 2").await;
+            terminal.types("q").await;
+            let (code, shown) = terminal.ended().await;
+            assert_eq!(code, Some(0));
+            assert!(world.processes().is_empty());
+            assert!(!shown.contains(&format!("\u{1b}[{};", look.rows + 1)), "{shown}");
+            for heading in ["TRANSPORT", "LAST ERROR"] {
+                assert_eq!(shown.contains(heading), look.columns == 200, "{heading}: {shown}");
+            }
+        }
 
         let mut terminal = Terminal::open(&world, &watch);
         terminal.sees("→ ready, epoch 1").await;
         terminal.types("\u{3}").await;
         assert_eq!(terminal.code().await, Some(130));
+    });
+}
+
+#[test]
+fn colour_is_for_terminals_and_for_those_who_want_it() {
+    world::run(async |world| {
+        file(&world, "normal");
+        let watch = words(&["watch", "-f", "servers.json"]);
+        let broken = words(&["sh", "-c", "exit 7"]);
+        let fails = on(&["tools"], &broken);
+        for colour in [true, false] {
+            let look = Look { colour, ..SMALL };
+            let (code, shown) = Terminal::like(&world, &fails, look).ended().await;
+            assert!(code == Some(3) && shown.contains("exited with code 7"), "{shown}");
+            assert_eq!(is_coloured(&shown), colour, "{shown:?}");
+
+            let mut terminal = Terminal::like(&world, &watch, look);
+            terminal.sees("→ ready, epoch 1").await;
+            terminal.types("q").await;
+            let (code, shown) = terminal.ended().await;
+            assert_eq!((code, is_coloured(&shown)), (Some(0), colour), "{shown:?}");
+        }
+        // Nobody sees colours in a file.
+        let mut piped = command(&world, &fails);
+        let ran = ended(piped.env_remove("NO_COLOR").spawn().unwrap()).await;
+        assert!(!ran.err.is_empty() && !ran.err.contains('\u{1b}'), "{ran:?}");
     });
 }
 

@@ -7,7 +7,7 @@ mod shell;
 #[path = "support/world.rs"]
 mod world;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use insta::assert_snapshot;
 use reqwest::Client;
@@ -203,36 +203,51 @@ fn calls_are_measured() {
     });
 }
 
+/// Logs in by these words, as a person does with a browser.
+async fn log_in(world: &World, data: &Path, words: &[&str]) {
+    let mut login = command(world, &[&["login"], words].concat());
+    let mut login = login.env("XDG_DATA_HOME", data).spawn().unwrap();
+    let mut said = BufReader::new(login.stderr.take().unwrap()).lines();
+    let page = loop {
+        let line = tokio::time::timeout(LONG, said.next_line()).await.unwrap().unwrap();
+        let line = line.expect("it says where to log in");
+        if line.trim().starts_with("http") {
+            break line.trim().to_owned();
+        }
+    };
+    // The browser comes back to the port that the command listens at.
+    let browser = Client::builder().no_proxy().build().unwrap();
+    let landed = browser.get(page).send().await.unwrap().text().await.unwrap();
+    assert!(landed.contains("You are logged in"), "{landed}");
+    let ran = ended(login).await;
+    assert!(ran.code == Some(0) && ran.out.contains("is ready"), "{ran:?}");
+}
+
 #[test]
 fn a_login_is_kept_for_the_next_command() {
     world::run(async |world| {
         let server = real_server::oauth(&world, 3600).await;
         let url = server.url("/mcp");
-        let data = world.folder().join("data");
-        let start =
-            |args: &[&str]| command(&world, args).env("XDG_DATA_HOME", &data).spawn().unwrap();
-        let before = ended(start(&["call", &url, "add", "a=2", "b=3", "--json"])).await;
-        assert_eq!(before.json()["error"]["kind"], "login_required", "{before:?}");
-        assert!(before.code == Some(3) && before.err.contains("callboard login"), "{before:?}");
-
-        let mut login = start(&["login", &url]);
-        let mut said = BufReader::new(login.stderr.take().unwrap()).lines();
-        let page = loop {
-            let line = tokio::time::timeout(LONG, said.next_line()).await.unwrap().unwrap();
-            let line = line.expect("it says where to log in");
-            if line.trim().starts_with("http") {
-                break line.trim().to_owned();
-            }
-        };
-        // The browser comes back to the port that the command listens at.
-        let browser = Client::builder().no_proxy().build().unwrap();
-        let landed = browser.get(page).send().await.unwrap().text().await.unwrap();
-        assert!(landed.contains("You are logged in"), "{landed}");
-        let ran = ended(login).await;
-        assert!(ran.code == Some(0) && ran.out.contains("is ready"), "{ran:?}");
-
-        let after = ended(start(&["call", &url, "add", "a=2", "b=3"])).await;
-        assert_eq!((after.code, after.out.as_str()), (Some(0), "5\n"), "{after:?}");
+        file(&world, json!({ "remote": { "url": url }, "other": { "command": "false" } }));
+        let named: &[&str] = &["-f", "servers.json"];
+        for (folder, login, call) in [
+            ("by-url", vec![url.as_str()], vec!["call", &url, "add"]),
+            ("by-name", [named, &["remote"]].concat(), [&["call", "remote.add"], named].concat()),
+        ] {
+            let data = world.folder().join(folder);
+            let call = [&call[..], &["a=2", "b=3"]].concat();
+            let start =
+                |args: &[&str]| command(&world, args).env("XDG_DATA_HOME", &data).spawn().unwrap();
+            let before = ended(start(&[&call[..], &["--json"]].concat())).await;
+            assert_eq!(before.json()["error"]["kind"], "login_required", "{before:?}");
+            assert!(before.code == Some(3) && before.err.contains("callboard login"), "{before:?}");
+            log_in(&world, &data, &login).await;
+            let after = ended(start(&call)).await;
+            assert_eq!((after.code, after.out.as_str()), (Some(0), "5\n"), "{after:?}");
+        }
+        // Of a file with several servers, one has to be named.
+        let both = run(&world, &[&["login"], named].concat()).await;
+        assert!(both.code == Some(2) && both.err.contains("which server"), "{both:?}");
     });
 }
 

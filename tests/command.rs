@@ -305,9 +305,30 @@ fn logs_go_to_stderr_if_they_are_asked_for() {
         let args = ["call", "trigger-long-running-operation", "duration=1", "steps=2"];
         let quiet = run(&world, &on(&args, &everything())).await;
         assert!(quiet.code == Some(0) && quiet.err.is_empty(), "{quiet:?}");
-        let args = [&["-v"], &args[..]].concat();
-        let ran = run(&world, &on(&args, &everything())).await;
-        assert!(ran.code == Some(0) && ran.err.contains("callboard::status"), "{ran:?}");
-        assert_eq!(ran.out, quiet.out);
+        // What is said by the switch and by the variable, and the levels to be seen therefore.
+        for (verbose, filter, levels) in [
+            (&["-v"][..], None, &["INFO"][..]),
+            (&["-vv"], None, &["INFO", "DEBUG"]),
+            (&["-vvv"], None, &["INFO", "DEBUG", "TRACE"]),
+            (&[], Some("callboard::status=info"), &["INFO"]),
+            (&[], Some("callboard=debug"), &["INFO", "DEBUG"]),
+            // Whoever sets the variable knows better than the switch.
+            (&["-vvv"], Some("callboard=info"), &["INFO"]),
+            (&["-vvv"], Some("off"), &[]),
+        ] {
+            let args = [verbose, &["call", "get-sum", "a=20", "b=22"]].concat();
+            let mut command = command(&world, &on(&args, &everything()));
+            if let Some(filter) = filter {
+                command.env("RUST_LOG", filter);
+            }
+            let ran = ended(command.spawn().unwrap()).await;
+            assert_eq!(ran.out, "The sum of 20 and 22 is 42.\n", "{ran:?}");
+            let traced = |level: &str| ran.err.lines().any(|line| line.trim().starts_with(level));
+            for level in ["INFO", "DEBUG", "TRACE"] {
+                let wanted = levels.contains(&level);
+                assert_eq!(traced(level), wanted, "{level} of {verbose:?} {filter:?}: {ran:?}");
+            }
+            assert_eq!(ran.err.contains("callboard::status"), !levels.is_empty(), "{ran:?}");
+        }
     });
 }

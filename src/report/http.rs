@@ -108,7 +108,7 @@ fn connect(error: &(dyn Error + 'static)) -> Option<Diagnosis> {
              anything behind it",
             "check the port, and whether the URL is to begin with https",
         ),
-        _ if said("proxy") || said("unsuccessful tunnel") => Diagnosis::new(
+        _ if said("proxy") || said("tunnel error") => Diagnosis::new(
             "proxy_refused",
             "the proxy does not let the connection through",
             "check the proxy of the spec, its credentials, and what it allows",

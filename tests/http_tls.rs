@@ -5,6 +5,10 @@
 mod capture;
 #[path = "support/http_server.rs"]
 mod http_server;
+#[path = "support/packed.rs"]
+mod packed;
+#[path = "support/proxy.rs"]
+mod proxy;
 #[path = "support/relay.rs"]
 mod relay;
 #[path = "support/remote.rs"]
@@ -17,9 +21,12 @@ mod world;
 use std::{sync::Arc, time::Duration};
 
 use callboard::{ConnectError, Delivery, HttpError, ServerError, Session, Status, StreamableHttp};
-use http_server::{Dialect, HttpServer};
+use http_server::{Dialect, HttpServer, answer, whole};
+use packed::gzip;
+use proxy::Proxy;
 use relay::Relay;
 use remote::{LONG, ended, hold, is_unharmed, open, quick, ready_after};
+use serde_json::json;
 use tls::{Authority, server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use world::{World, await_status};
@@ -134,6 +141,88 @@ fn a_server_that_asks_for_a_certificate_gets_ours() {
         is_untrusted(&world, &server, http().client_certificate(stranger.pem)).await;
         let session = open(&world, quick("a", http().client_certificate(ours.pem))).await;
         is_unharmed(&session).await;
+    });
+}
+
+/// The name is looked up by the proxy, and what is in the tunnel is for the server alone.
+#[test]
+fn a_proxy_opens_a_tunnel_and_sees_nothing_of_what_is_in_it() {
+    world::run(async |world| {
+        let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+        for dialect in [Dialect::Modern, Dialect::Session, Dialect::Sse] {
+            let server = server(dialect, &servers.sign("mcp.invalid"), Some(&clients));
+            let proxy = Proxy::to(Ok(server.port())).await;
+            let path = server.url().replace(&server.origin(), "");
+            let http = StreamableHttp::new(format!("https://mcp.invalid{path}"))
+                .root_certificate(servers.pem.clone())
+                .client_certificate(clients.sign("us.example").pem)
+                .sensitive_header("X-Api-Key", "for-the-server-alone")
+                .proxy(proxy.url("us:known"));
+            let session = open(&world, quick("a", http)).await;
+            let output = session.call("a.echo", json!({ "text": "between-us-two" })).await.unwrap();
+            assert_eq!(output.text(), "between-us-two");
+            let call = server.only("tools/call echo");
+            assert_eq!(call.request.header("host"), Some("mcp.invalid"));
+            assert_eq!(call.request.header("x-api-key"), Some("for-the-server-alone"));
+            assert_eq!(call.request.header("proxy-authorization"), None);
+            assert!(call.request.path.starts_with('/'), "{}", call.request.path);
+
+            server.on("tools/call echo", |request| {
+                let content = json!([{ "type": "text", "text": "x".repeat(10_000) }]);
+                let result = json!({ "content": content, "resultType": "complete" });
+                let headers = [("Content-Type", "application/json"), ("Content-Encoding", "gzip")];
+                whole(200, &headers, gzip(answer(request, &result).to_string().as_bytes()))
+            });
+            if dialect != Dialect::Sse {
+                let packed = session.call("a.echo", ()).await.unwrap();
+                assert_eq!(packed.text(), "x".repeat(10_000));
+            }
+            session.close().await;
+
+            let heads = proxy.heads();
+            assert!(!heads.is_empty());
+            for head in heads {
+                let head = head.to_ascii_lowercase();
+                assert!(head.starts_with("connect mcp.invalid:443 http/1.1\r\n"), "{head}");
+                // "us:known", in base64.
+                assert!(head.contains("proxy-authorization: basic dxm6a25vd24="), "{head}");
+                assert!(!head.contains("mcp-") && !head.contains("api-key"), "{head}");
+            }
+            let through = proxy.through();
+            assert!(through.len() > 1000, "it went through it");
+            for word in ["between-us-two", "for-the-server-alone", "jsonrpc", "POST", "HTTP/1.1"] {
+                let found = memchr::memmem::find(&through, word.as_bytes());
+                assert!(found.is_none(), "{word} in clear text");
+            }
+            proxy.end().await;
+        }
+    });
+}
+
+#[test]
+fn a_proxy_that_opens_no_tunnel_is_told_from_a_server() {
+    world::run(async |world| {
+        let authority = Authority::new("ours");
+        let server = server(Dialect::Modern, &authority.sign("mcp.invalid"), None);
+        for refusal in [
+            "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+        ] {
+            let proxy = Proxy::to(Err(refusal)).await;
+            let http = StreamableHttp::new("https://mcp.invalid/mcp")
+                .root_certificate(authority.pem.clone())
+                .proxy(proxy.url("us:unknown-there"));
+            let (session, cause) = refused(&world, http).await;
+            assert!(matches!(*cause, HttpError::Connect { .. }), "{cause:?}");
+            let report = session.server("a").unwrap().report().unwrap();
+            let why = report.cause.as_ref().map(|cause| cause.code);
+            assert_eq!(why, Some("proxy_refused"), "{report}");
+            let told = format!("{report} {cause} {cause:?}");
+            assert!(!told.contains("unknown-there"), "{told}");
+            assert!(server.requests().is_empty());
+            session.close().await;
+            proxy.end().await;
+        }
     });
 }
 

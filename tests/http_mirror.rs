@@ -2,15 +2,23 @@
 
 #[path = "support/http_server.rs"]
 mod http_server;
+#[path = "support/person.rs"]
+mod person;
 #[path = "support/remote.rs"]
 mod remote;
 #[path = "support/world.rs"]
 mod world;
 
-use callboard::CallError;
-use http_server::{HttpServer, decoded, json, refusal, tool};
-use remote::{ended, is_unharmed, open, remote};
+use callboard::{CallError, Detached};
+use http_server::{
+    HttpServer, decoded,
+    families::{ASKS, PROMPT, RESOURCE, SLOW},
+    json, refusal, tool,
+};
+use person::Person;
+use remote::{LONG, ended, is_unharmed, open, remote};
 use serde_json::{Value, json as object};
+use world::eventually;
 
 /// What was sent for the call of a tool in this header.
 fn sent(server: &HttpServer, what: &str, header: &str) -> Option<String> {
@@ -34,6 +42,55 @@ fn names_that_no_header_takes_are_sent_in_base64() {
             let plain = name == "with space";
             assert_eq!(sent.starts_with("=?base64?") && sent.is_ascii(), !plain, "{sent}");
         }
+    });
+}
+
+/// What each request of this method was said to be about.
+fn subjects(server: &HttpServer, method: &str) -> Vec<Option<String>> {
+    let name = |value: &str| decoded(value).unwrap();
+    let seen = server.seen(method);
+    seen.iter().map(|exchange| exchange.request.header("mcp-name").map(name)).collect()
+}
+
+/// C12: the name of a prompt, the URI of a resource, the id of a task; the server itself compares
+/// them with the body, and knows no name for any other request.
+#[test]
+fn requests_for_prompts_resources_and_tasks_say_what_they_are_about() {
+    world::run(async |world| {
+        let server = HttpServer::modern();
+        server.configure(|settings| {
+            settings.families = true;
+            settings.tools.extend(["ask", "slow"].map(|name| tool(name, &object!({}))));
+        });
+        let (builder, person) = (world.runtime.session("test"), Person::new());
+        let session = builder.host(person.clone()).server(remote(&server).required()).open();
+        let session = session.await.unwrap();
+        let handle = session.server("a").unwrap();
+
+        let prompts = handle.prompts().await.unwrap();
+        assert_eq!(prompts.iter().count(), 1);
+        handle.prompt(PROMPT, [("a", "b")]).await.unwrap();
+        assert_eq!(handle.resources().await.unwrap().iter().count(), 1);
+        assert_eq!(handle.resource(RESOURCE).read().await.unwrap().text(), "a note");
+        let output = session.call("a.ask", ()).await.unwrap();
+        assert!(output.text().contains("accept"), "{}", output.raw());
+        assert_eq!(person.asked().len(), 1);
+        let detached = session.call("a.slow", ()).detach().await.unwrap();
+        let Detached::Task(task) = detached else { panic!("{detached:?}") };
+        assert!(task.state().await.unwrap().get().contains("working"));
+        task.cancel().await.unwrap();
+        eventually(LONG, "it is cancelled", || server.count("tasks/cancel") == 1).await;
+
+        let of = |name: &str| Some(name.to_owned());
+        assert_eq!(subjects(&server, "prompts/list"), [None]);
+        assert_eq!(subjects(&server, "prompts/get"), [of(PROMPT)]);
+        assert_eq!(subjects(&server, "resources/list"), [None]);
+        assert_eq!(subjects(&server, "resources/read"), [of(RESOURCE)]);
+        assert_eq!(subjects(&server, "tasks/update"), [of(ASKS)]);
+        assert_eq!(subjects(&server, "tasks/cancel"), [of(SLOW)]);
+        let polled = subjects(&server, "tasks/get");
+        assert!(polled.contains(&of(ASKS)) && polled.contains(&of(SLOW)), "{polled:?}");
+        session.close().await;
     });
 }
 

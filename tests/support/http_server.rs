@@ -11,6 +11,8 @@
 mod connection;
 #[path = "http/dialect.rs"]
 mod dialect;
+#[path = "http/families.rs"]
+pub(crate) mod families;
 #[path = "http/modern.rs"]
 mod modern;
 #[path = "http/request.rs"]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::{Value, json as object};
 
 use super::{
-    Request, Step, answer, end_of_events, event, events, json, modern, refusal, session,
+    Request, Step, answer, end_of_events, event, events, families, json, modern, refusal, session,
     shared::Shared,
 };
 
@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) revisions: Vec<&'static str>,
     pub(crate) tools: Vec<Value>,
     pub(crate) list_changed: bool,
+    /// Whether there are prompts, resources and tasks too, in 2026-07-28.
+    pub(crate) families: bool,
     /// Whether there are sessions, and a stream for GET.
     pub(crate) sessions: bool,
     pub(crate) get_stream: bool,
@@ -63,6 +65,7 @@ impl Settings {
             revisions: vec!["2026-07-28"],
             tools: plain.into_iter().map(|name| tool(name, &object!({}))).collect(),
             list_changed: false,
+            families: false,
             sessions: true,
             get_stream: true,
             delete: true,
@@ -129,6 +132,10 @@ impl Reply {
 
 /// The reply to a request that both eras know; `None` to what is unknown.
 pub(crate) fn reply(shared: &Shared, request: &Request) -> Option<Reply> {
+    let more = shared.settings.lock().unwrap().families;
+    if let Some(reply) = more.then(|| families::reply(shared, request)).flatten() {
+        return Some(reply);
+    }
     match request.method() {
         "tools/list" => {
             let tools = shared.settings.lock().unwrap().tools.clone();
@@ -148,7 +155,9 @@ pub(crate) fn complete(mut result: Value) -> Value {
 }
 
 pub(crate) fn capabilities(shared: &Shared) -> Value {
-    match shared.settings.lock().unwrap().list_changed {
+    let settings = shared.settings.lock().unwrap();
+    match settings.list_changed {
+        _ if settings.families => families::capabilities(),
         true => object!({ "tools": { "listChanged": true } }),
         false => object!({ "tools": {} }),
     }

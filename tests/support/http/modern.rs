@@ -80,14 +80,25 @@ fn fault(shared: &Shared, request: &Request) -> Option<String> {
     if let Some(name) = stray.into_iter().find(|name| request.header(name).is_some()) {
         return Some(format!("{name} is none of this revision"));
     }
+    let name = request.header("mcp-name").map(decoded);
+    if name != subject(request).map(|name| Some(name.to_owned())) {
+        return Some(format!("mcp-name is {name:?}"));
+    }
     if request.method() != "tools/call" {
         return None;
     }
-    let name = request.header("mcp-name").and_then(decoded);
-    if name.as_deref() != Some(request.tool()) {
-        return Some(format!("mcp-name is {name:?}"));
-    }
     parameter_fault(shared, request)
+}
+
+/// What a request is about, where its headers have to say so; `None` where there is no such thing.
+fn subject(request: &Request) -> Option<&str> {
+    let key = match request.method() {
+        "tools/call" | "prompts/get" => "name",
+        "resources/read" => "uri",
+        method if method.starts_with("tasks/") => "taskId",
+        _ => return None,
+    };
+    Some(request.message["params"][key].as_str().unwrap_or_default())
 }
 
 /// What is wrong with the headers that mirror arguments.

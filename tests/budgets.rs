@@ -8,7 +8,7 @@ use std::time::Duration;
 use callboard::{
     Backoff, Budget, BudgetItem, CallError, CallOptions, ConnectError, Delivery, DownCause,
     LimitOf, Limits, OverBudget, RestartPolicy, Runtime, RuntimeBuilder, ServerError, ServerSpec,
-    Status,
+    Session, Status,
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -116,46 +116,96 @@ fn servers_that_die_at_once_do_not_storm() {
     });
 }
 
+/// A runtime, in which what its calls may take is bounded by one of the two budgets.
+async fn bounded(world: &World, of: LimitOf, budget: Budget) -> (World, Session) {
+    let mine = |whose| if whose == of { budget } else { Budget::unlimited() };
+    let builder = Runtime::builder().budget(mine(LimitOf::Runtime));
+    let inner = within(world, builder).await;
+    let session = inner.runtime.session("s").budget(mine(LimitOf::Session));
+    let specs = ["a", "b"].map(|name| ServerSpec::new(name, inner.script("puppet.py")));
+    let session = session.servers(specs).open().await.unwrap();
+    session.settled().await;
+    (inner, session)
+}
+
+fn in_flight(runtime: &Runtime) -> usize {
+    let snapshot = runtime.snapshot();
+    let servers = snapshot.sessions.iter().flat_map(|session| &session.servers);
+    servers.map(|server| server.traffic.in_flight).sum()
+}
+
+/// Whose budget a call found no room in.
+fn refused(error: &CallError) -> (&str, LimitOf, BudgetItem, u64) {
+    let CallError::OverBudget { server, over } = error else { panic!("{error}") };
+    assert_eq!((error.kind(), error.delivery()), ("over_budget", Delivery::NotSent));
+    (server, over.of, over.item, over.limit)
+}
+
 #[test]
 fn a_call_waits_for_room_and_is_told_if_there_is_none_in_time() {
     world::run(async |world| {
-        let budget = Budget::unlimited().calls(2).bytes(1000);
-        let session = world.runtime.session("s").budget(budget);
-        let specs = ["a", "b"].map(|name| ServerSpec::new(name, world.script("puppet.py")));
-        let session = session.servers(specs).open().await.unwrap();
-        session.settled().await;
-        let gate = world.folder().join("gate");
-        let waits = json!({ "file": gate });
-        let call = |id: &str| tokio::spawn(session.call(id, waits.clone()));
-        let held = [call("a.wait"), call("b.wait")];
-        let in_flight = || {
-            let snapshot = world.runtime.snapshot();
-            let servers = snapshot.sessions.iter().flat_map(|session| &session.servers);
-            servers.map(|server| server.traffic.in_flight).sum::<usize>()
-        };
-        eventually(LONG, "both are on their way", || in_flight() == 2).await;
-        let short = CallOptions::default().total_timeout(Duration::from_millis(100));
-        let third = session.call("a.say", json!({})).with_options(&short).await.unwrap_err();
-        let CallError::OverBudget { server, over } = &third else { panic!("{third}") };
-        assert_eq!(
-            (server.as_str(), over.of, over.item),
-            ("a", LimitOf::Session, BudgetItem::Calls)
-        );
-        assert_eq!((third.kind(), third.delivery()), ("over_budget", Delivery::NotSent));
-        // One that has the time is sent when there is room.
-        let fourth = session.call("a.say", json!({ "result": "{\"content\":[]}" }));
-        let fourth = tokio::spawn(fourth);
-        std::fs::write(&gate, "").unwrap();
-        fourth.await.unwrap().unwrap();
-        for held in held {
-            held.await.unwrap().unwrap();
+        for of in [LimitOf::Session, LimitOf::Runtime] {
+            let budget = Budget::unlimited().calls(2).bytes(1000);
+            let (inner, session) = bounded(&world, of, budget).await;
+            let gate = world.folder().join(format!("gate {of:?}"));
+            let waits = json!({ "file": gate });
+            let call = |id: &str| tokio::spawn(session.call(id, waits.clone()));
+            let held = [call("a.wait"), call("b.wait")];
+            eventually(LONG, "both are on their way", || in_flight(&inner.runtime) == 2).await;
+            // The budget of the runtime is that of all its sessions together.
+            let other = inner.runtime.session("other");
+            let other = other.server(ServerSpec::new("a", inner.script("puppet.py")));
+            let other = other.open().await.unwrap();
+            other.settled().await;
+            let short = CallOptions::default().total_timeout(Duration::from_millis(100));
+            let third = session.call("a.say", json!({})).with_options(&short).await.unwrap_err();
+            assert_eq!(refused(&third), ("a", of, BudgetItem::Calls, 2));
+            let elsewhere = other.call("a.say", json!({ "result": "{}" }));
+            if of == LimitOf::Runtime {
+                let fourth = elsewhere.with_options(&short).await.unwrap_err();
+                assert_eq!(refused(&fourth), ("a", of, BudgetItem::Calls, 2));
+            } else {
+                elsewhere.await.unwrap();
+            }
+            // One that has the time is sent when there is room.
+            let fifth = session.call("a.say", json!({ "result": "{\"content\":[]}" }));
+            let fifth = tokio::spawn(fifth);
+            std::fs::write(&gate, "").unwrap();
+            fifth.await.unwrap().unwrap();
+            for held in held {
+                held.await.unwrap().unwrap();
+            }
+            // What can never fit is told so at once.
+            let large = session.call("a.say", json!({ "result": "x".repeat(2000) }));
+            let large = tokio::time::timeout(LONG, large).await.expect("it waits").unwrap_err();
+            assert_eq!(refused(&large), ("a", of, BudgetItem::Bytes, 1000));
+            inner.runtime.shutdown().await;
         }
-        // What can never fit is told so at once.
-        let large = session.call("a.say", json!({ "result": "x".repeat(2000) }));
-        let large = tokio::time::timeout(LONG, large).await.expect("it waits").unwrap_err();
-        let CallError::OverBudget { over, .. } = large else { panic!("{large}") };
-        assert_eq!((over.item, over.limit), (BudgetItem::Bytes, 1000));
-        session.close().await;
+    });
+}
+
+#[test]
+fn the_bytes_of_calls_that_are_on_their_way_are_counted_together() {
+    world::run(async |world| {
+        for of in [LimitOf::Session, LimitOf::Runtime] {
+            let (inner, session) = bounded(&world, of, Budget::unlimited().bytes(4000)).await;
+            let gate = world.folder().join(format!("gate {of:?}"));
+            let waits = json!({ "file": gate, "padding": "x".repeat(3000) });
+            let held = tokio::spawn(session.call("a.wait", waits));
+            eventually(LONG, "it is on its way", || in_flight(&inner.runtime) == 1).await;
+            let short = CallOptions::default().total_timeout(Duration::from_millis(100));
+            let result = format!("{{\"content\":[],\"_meta\":{{\"x\":\"{}\"}}}}", "x".repeat(2000));
+            let say = || session.call("b.say", json!({ "result": result }));
+            let second = say().with_options(&short).await.unwrap_err();
+            assert_eq!(refused(&second), ("b", of, BudgetItem::Bytes, 4000));
+            // A small one still fits beside it.
+            session.call("b.say", json!({ "result": "{}" })).await.unwrap();
+            let waiting = tokio::spawn(say().into_future());
+            std::fs::write(&gate, "").unwrap();
+            held.await.unwrap().unwrap();
+            waiting.await.unwrap().unwrap();
+            inner.runtime.shutdown().await;
+        }
     });
 }
 

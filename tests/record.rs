@@ -1,5 +1,8 @@
 //! The flight recorder: what went over a link is kept, within bounds, and without secrets.
 
+#[cfg(feature = "testing")]
+#[path = "support/http_server.rs"]
+mod http_server;
 #[path = "support/world.rs"]
 mod world;
 
@@ -71,17 +74,27 @@ fn the_record_has_the_beginning_and_the_end_and_no_more() {
 #[test]
 fn what_else_a_server_says_is_on_the_record_of_its_end() {
     world::run(async |world| {
-        let chatty = "echo out; echo err >&2; read line; exit 5";
-        let session = world.open([once(world.stdio("sh").args(["-c", chatty]))]).await;
+        let gate = world.folder().join("gate");
+        let chatty = format!(
+            "echo out; echo err >&2; read line; until [ -e {} ]; do sleep 0.01; done; exit 5",
+            gate.display()
+        );
+        let spec = once(world.stdio("sh").args(["-c", &chatty]));
+        let session = world.runtime.session("test").server(spec).open().await.unwrap();
         let handle = session.server("a").unwrap();
+        let heard = || handle.stderr_tail().iter().any(|line| line == "err");
+        eventually(LONG, "what it writes on stderr is heard", heard).await;
+        std::fs::write(gate, "").unwrap();
         await_status(&handle, LONG, |status| status.last_error.is_some()).await;
         let entries = handle.record().entries();
         let said = |kind, text: &str| {
             entries.iter().position(|entry| entry.kind == kind && entry.text.contains(text))
         };
         let noise = said(EntryKind::Noise, "out").unwrap();
+        let stderr = said(EntryKind::Stderr, "err").unwrap();
         let end = said(EntryKind::Status, "exited with code 5").unwrap();
-        assert!(noise < end, "{entries:?}");
+        assert!(noise < end && stderr < end, "{entries:?}");
+        assert_eq!((entries[stderr].id, &*entries[stderr].text), (None, "err"));
         let report = handle.report().unwrap();
         assert_eq!(report.exit, Some(callboard::Exit::Code(5)));
         assert_eq!(report.record, entries);
@@ -135,19 +148,16 @@ fn a_secret_is_in_no_record_report_or_cassette() {
     });
 }
 
+/// Calls of tools, with their arguments.
+#[cfg(feature = "testing")]
+type Calls = [(&'static str, serde_json::Value)];
+
 /// Everything that a host may want to know of a session over a server: the same of a recording of it.
 #[cfg(feature = "testing")]
-async fn asked(session: &Session) -> Vec<String> {
+async fn asked(session: &Session, calls: &Calls) -> Vec<String> {
     let mut told = Vec::new();
-    for (tool, arguments) in [
-        ("a.echo", json!({ "text": "one" })),
-        ("a.add", json!({ "a": 1, "b": 2 })),
-        ("a.echo", json!({ "text": "two" })),
-        ("a.fail", json!({})),
-        ("a.rpcerror", json!({})),
-        ("a.progress", json!({ "n": 3 })),
-    ] {
-        let mut call = session.call(tool, arguments);
+    for (tool, arguments) in calls {
+        let mut call = session.call(*tool, arguments.clone());
         let mut progress = call.progress();
         let outcome = call.await;
         let mut steps = 0;
@@ -161,33 +171,112 @@ async fn asked(session: &Session) -> Vec<String> {
     }
     let names = session.tools().iter().map(|tool| tool.id().to_owned()).collect::<Vec<_>>();
     told.push(names.join(" "));
+    told.extend(session.server("a").unwrap().status().protocol_version);
+    told
+}
+
+/// Records a session over a server, and plays it: both are the same to a host.
+#[cfg(feature = "testing")]
+async fn is_played(world: &world::World, spec: ServerSpec, calls: &Calls) -> Vec<String> {
+    use callboard::{Cassette, testing};
+
+    let whole = Limits::default().with_record(10_000, usize::MAX);
+    let session = world.open([spec.limits(whole)]).await;
+    let told = asked(&session, calls).await;
+    let file = world.folder().join("cassette.jsonl");
+    let cassette = session.server("a").unwrap().record().to_cassette();
+    std::fs::write(&file, cassette.to_string()).unwrap();
+    session.close().await;
+    let read: Cassette = std::fs::read_to_string(&file).unwrap().parse().unwrap();
+    assert_eq!(read, cassette);
+    let server = testing::Server::replay(&read);
+    let session = world.open([ServerSpec::new("a", server.transport())]).await;
+    assert_eq!(asked(&session, calls).await, told);
+    let error = session.call("a.echo", json!({ "text": "three" })).await.unwrap_err();
+    assert!(error.to_string().contains("on the cassette"), "{error}");
+    session.close().await;
+    server.stop().await;
     told
 }
 
 #[cfg(feature = "testing")]
 #[test]
 fn a_cassette_plays_what_was_recorded() {
-    use callboard::{Cassette, testing};
+    use callboard::Cassette;
 
     world::run(async |world| {
-        let whole = Limits::default().with_record(10_000, usize::MAX);
+        let calls = [
+            ("a.echo", json!({ "text": "one" })),
+            ("a.add", json!({ "a": 1, "b": 2 })),
+            ("a.echo", json!({ "text": "two" })),
+            ("a.fail", json!({})),
+            ("a.rpcerror", json!({})),
+            ("a.progress", json!({ "n": 3 })),
+        ];
         for server in [world.hostile("normal"), world.hostile("normal").arg("--discover")] {
-            let session = world.open([once(server).limits(whole)]).await;
-            let told = asked(&session).await;
-            let file = world.folder().join("cassette.jsonl");
-            let cassette = session.server("a").unwrap().record().to_cassette();
-            std::fs::write(&file, cassette.to_string()).unwrap();
-            session.close().await;
-            let read: Cassette = std::fs::read_to_string(&file).unwrap().parse().unwrap();
-            assert_eq!(read, cassette);
-            let server = testing::Server::replay(&read);
-            let session = world.open([ServerSpec::new("a", server.transport())]).await;
-            assert_eq!(asked(&session).await, told);
-            let error = session.call("a.echo", json!({ "text": "three" })).await.unwrap_err();
-            assert!(error.to_string().contains("on the cassette"), "{error}");
-            session.close().await;
-            server.stop().await;
+            is_played(&world, once(server), &calls).await;
         }
         assert!("{}".parse::<Cassette>().is_err() && "".parse::<Cassette>().is_err());
+    });
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn a_cassette_plays_what_was_recorded_over_http() {
+    use callboard::StreamableHttp;
+    use http_server::{HttpServer, Style, refusal};
+
+    world::run(async |world| {
+        let calls = [
+            ("a.echo", json!({ "text": "one" })),
+            ("a.counter", json!({})),
+            ("a.echo", json!({ "text": "two" })),
+            ("a.counter", json!({})),
+            ("a.fail", json!({})),
+            ("a.sleep", json!({})),
+            ("a.progress", json!({})),
+        ];
+        for style in [Style::Json, Style::Events] {
+            for (server, version) in
+                [(HttpServer::modern(), "2026-07-28"), (HttpServer::session(), "2025-11-25")]
+            {
+                server.configure(|settings| settings.style = style);
+                server.on("tools/call sleep", |request| {
+                    http_server::json(200, &refusal(request, -32011, "too tired"))
+                });
+                let spec = ServerSpec::new("a", StreamableHttp::new(server.url()));
+                let told = is_played(&world, spec, &calls).await;
+                assert_eq!(told[1], "a.counter: false 1 0");
+                assert_eq!(told[3], "a.counter: false 2 0");
+                assert!(told[5].contains("too tired"), "{told:?}");
+                assert_eq!(told[6], "a.progress: false done 3");
+                assert_eq!(told.last().map(String::as_str), Some(version));
+            }
+        }
+    });
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn a_cassette_plays_what_was_recorded_in_this_process() {
+    use callboard::testing::{self, Era};
+
+    world::run(async |world| {
+        let calls = [
+            ("a.echo", json!({ "text": "one" })),
+            ("a.fail", json!({})),
+            ("a.echo", json!({ "text": "two" })),
+        ];
+        for (era, version) in [(Era::Modern, "2026-07-28"), (Era::Legacy, "2025-11-25")] {
+            let server = testing::Server::speaking(era)
+                .tool("echo", |arguments| async move { Ok(arguments["text"].clone()) })
+                .tool("fail", |_| async { Err("it fails".to_owned()) });
+            let spec = ServerSpec::new("a", server.transport());
+            let told = is_played(&world, spec, &calls).await;
+            assert_eq!(told[0], "a.echo: false one 0");
+            assert_eq!(told[1], "a.fail: true it fails 0");
+            assert_eq!(told.last().map(String::as_str), Some(version));
+            server.stop().await;
+        }
     });
 }

@@ -13,7 +13,7 @@ use std::{
 
 use callboard::{
     Alarm, Alert, Backoff, BreakerState, CircuitBreaker, Limits, Phase, RestartPolicy, Runtime,
-    ServerSnapshot, ServerSpec, Session, Snapshot, TransportKind,
+    Secret, ServerSnapshot, ServerSpec, Session, Snapshot, TransportKind,
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -67,6 +67,38 @@ fn a_snapshot_shows_where_each_server_of_each_session_stands() {
         session.close().await;
         let after = world.runtime.snapshot();
         assert_eq!((after.sessions.len(), after.leaked_processes), (0, 0));
+    });
+}
+
+#[test]
+fn the_last_words_of_a_server_are_in_its_snapshot_without_secrets() {
+    run(async |world| {
+        let planted = format!("planted-{:032x}", fastrand::u128(..));
+        let file = world.folder().join("secret");
+        std::fs::write(&file, &planted).unwrap();
+        let says = "for n in $(seq 300); do echo line $n >&2; done; echo $TOKEN >&2; read line";
+        let stdio = world.stdio("sh").args(["-c", says]).env_from("TOKEN", Secret::file(&file));
+        let silent = ServerSpec::new("silent", world.echo());
+        let spec = ServerSpec::new("a", stdio).restart(RestartPolicy::never());
+        let session = world.open([spec, silent]).await;
+        let snapshot = || world.runtime.snapshot().sessions.remove(0).servers;
+        let complete =
+            || snapshot()[0].stderr_tail.last().is_some_and(|last| !last.contains("line"));
+        eventually(LONG, "its last words are here", complete).await;
+        let servers = snapshot();
+        let [a, silent] = &servers[..] else { panic!("{servers:?}") };
+        assert_eq!((&*a.name, a.phase), ("a", Phase::Failed));
+        let [before @ .., last] = &a.stderr_tail[..] else { panic!("{a:?}") };
+        assert!(last.contains("[redacted]"), "{last}");
+        assert_eq!(before.len(), 199, "of 301 lines");
+        assert_eq!((&*before[0], &*before[198]), ("line 102", "line 300"));
+        assert_eq!(silent.stderr_tail, [""; 0]);
+        assert_eq!(a.stderr_tail, session.server("a").unwrap().stderr_tail());
+        let written = world.runtime.snapshot().to_json();
+        let lines = &written["sessions"][0]["servers"][0]["stderr_tail"];
+        assert_eq!(lines, &json!(a.stderr_tail));
+        assert!(!written.to_string().contains(&planted[..16]), "{written}");
+        session.close().await;
     });
 }
 

@@ -1,11 +1,18 @@
 //! One life, drawn from a seed: what is declared, what happens, and what has to hold.
 
-use std::{collections::HashMap, fmt::Write as _, pin::pin, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    future::{pending, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
 
 use callboard::{
-    Backoff, CallError, CallOptions, CircuitBreaker, Delivery, DownCause, Event, Events, Limits,
-    Output, Phase, RateLimit, RestartPolicy, RetryPolicy, Runtime, Server, ServerSpec, Session,
-    WhenDown,
+    Backoff, CallError, CallOptions, CallTotals, CircuitBreaker, Delivery, DownCause, Event,
+    Events, Limits, Output, Phase, RateLimit, RestartPolicy, RetryPolicy, Runtime, Server,
+    ServerSpec, Session, WhenDown,
     testing::{self, Era, Faults},
 };
 use fastrand::Rng;
@@ -27,8 +34,30 @@ struct Life {
     random: Rng,
     began: Instant,
     course: Vec<String>,
-    /// How many calls brought a result.
+    books: Books,
+}
+
+/// How calls ended, as their callers saw it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Books {
     finished: u64,
+    tool_errors: u64,
+    /// By a token, or dropped.
+    cancelled: u64,
+    failed: u64,
+}
+
+impl Books {
+    fn note(&mut self, outcome: Option<&Result<Output, CallError>>) {
+        match outcome {
+            Some(Ok(output)) => {
+                self.finished += 1;
+                self.tool_errors += u64::from(output.is_error());
+            }
+            None | Some(Err(CallError::Cancelled { .. })) => self.cancelled += 1,
+            Some(Err(_)) => self.failed += 1,
+        }
+    }
 }
 
 /// One server: what plays it, and what it was declared as.
@@ -81,7 +110,7 @@ pub(crate) fn simulate(seed: u64) -> Vec<String> {
             random: Rng::with_seed(seed),
             began: Instant::now(),
             course: Vec::new(),
-            finished: 0,
+            books: Books::default(),
         };
         timeout(FOR_EVER, Box::pin(life.live())).await.expect("the life never ends")
     });
@@ -222,7 +251,10 @@ impl Life {
     fn adds_up(&self, runtime: &Runtime) {
         let snapshot = runtime.snapshot();
         let totals = snapshot.calls;
-        assert_eq!((totals.running(), totals.finished), (0, self.finished), "{totals:?}");
+        let CallTotals { started, finished, tool_errors, cancelled, failed, .. } = totals;
+        let books = Books { finished, tool_errors, cancelled, failed };
+        assert_eq!(books, self.books, "the books are not what callers saw");
+        assert_eq!(started, finished + cancelled + failed, "{totals:?}");
         for server in snapshot.sessions.iter().flat_map(|session| &session.servers) {
             let traffic = &server.traffic;
             assert_eq!((traffic.in_flight, traffic.bytes_in_flight), (0, 0), "{traffic:?}");
@@ -241,11 +273,11 @@ impl Life {
     /// How one call ended, as soon as it has.
     fn check(&mut self, session: &Session, played: &[Played], call: &Ended) {
         let mut line = format!("{:?} {} {:?}", self.began.elapsed(), call.number, call.took);
+        self.books.note(call.outcome.as_ref());
         match &call.outcome {
             None => line.push_str(" dropped"),
             Some(Ok(output)) => {
                 assert_eq!(output.text(), call.number.to_string(), "another call's answer");
-                self.finished += 1;
                 line.push_str(" ok");
             }
             Some(Err(error)) => {
@@ -275,11 +307,9 @@ impl Life {
             let call = session.call(format!("{}.act", one.name), json!({ "number": 1 }));
             let call = call.with_options(&CallOptions::default().when_down(WhenDown::Wait));
             let output = call.total_timeout(FOR_EVER / 2).await;
+            self.books.note(Some(&output));
             match output {
-                Ok(output) => {
-                    self.finished += 1;
-                    assert_eq!(output.text(), "1");
-                }
+                Ok(output) => assert_eq!(output.text(), "1"),
                 Err(CallError::CircuitOpen { .. }) => {}
                 Err(error) => panic!("{} does not recover: {error}", one.name),
             }
@@ -341,7 +371,7 @@ impl Plan {
                 let cancel = async {
                     sleep(after).await;
                     token.cancel();
-                    std::future::pending::<()>().await;
+                    pending::<()>().await;
                 };
                 let outcome = tokio::select! {
                     biased;
@@ -399,13 +429,25 @@ impl Statuses {
         Self { watched }
     }
 
+    /// Waits until one of them has changed.
     async fn changed(&mut self) {
-        for (watch, _) in &mut self.watched {
-            if watch.has_changed().unwrap_or(false) {
-                return;
-            }
-        }
-        std::future::pending().await
+        let mut each: Vec<_> = self
+            .watched
+            .iter_mut()
+            .map(|(watch, _)| {
+                // A server that is gone has no other status any more.
+                Box::pin(async {
+                    if watch.changed().await.is_err() {
+                        pending().await
+                    }
+                })
+            })
+            .collect();
+        poll_fn(|cx| {
+            let any = each.iter_mut().any(|one| one.as_mut().poll(cx).is_ready());
+            if any { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     fn look(&mut self) {

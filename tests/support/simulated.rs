@@ -1,21 +1,17 @@
 //! One life, drawn from a seed: what is declared, what happens, and what has to hold.
 
-use std::{
-    collections::HashMap,
-    fmt::Write as _,
-    future::{pending, poll_fn},
-    pin::pin,
-    task::Poll,
-    time::Duration,
-};
+#[path = "simulated/seen.rs"]
+mod seen;
+
+use std::{collections::HashMap, fmt::Write as _, future::pending, pin::pin, time::Duration};
 
 use callboard::{
-    Backoff, CallError, CallOptions, CallTotals, CircuitBreaker, Delivery, DownCause, Event,
-    Events, Limits, Output, Phase, RateLimit, RestartPolicy, RetryPolicy, Runtime, Server,
-    ServerSpec, Session, WhenDown,
+    Backoff, CallError, CallOptions, CircuitBreaker, Delivery, DownCause, Event, Events, Limits,
+    Output, Phase, RateLimit, RestartPolicy, RetryPolicy, Runtime, ServerSpec, Session, WhenDown,
     testing::{self, Era, Faults},
 };
 use fastrand::Rng;
+use seen::{Books, Chain, Statuses};
 use serde_json::json;
 use tokio::{
     task::JoinSet,
@@ -35,29 +31,6 @@ struct Life {
     began: Instant,
     course: Vec<String>,
     books: Books,
-}
-
-/// How calls ended, as their callers saw it.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Books {
-    finished: u64,
-    tool_errors: u64,
-    /// By a token, or dropped.
-    cancelled: u64,
-    failed: u64,
-}
-
-impl Books {
-    fn note(&mut self, outcome: Option<&Result<Output, CallError>>) {
-        match outcome {
-            Some(Ok(output)) => {
-                self.finished += 1;
-                self.tool_errors += u64::from(output.is_error());
-            }
-            None | Some(Err(CallError::Cancelled { .. })) => self.cancelled += 1,
-            Some(Err(_)) => self.failed += 1,
-        }
-    }
 }
 
 /// One server: what plays it, and what it was declared as.
@@ -250,11 +223,7 @@ impl Life {
     /// What is counted, once no call is on its way.
     fn adds_up(&self, runtime: &Runtime) {
         let snapshot = runtime.snapshot();
-        let totals = snapshot.calls;
-        let CallTotals { started, finished, tool_errors, cancelled, failed, .. } = totals;
-        let books = Books { finished, tool_errors, cancelled, failed };
-        assert_eq!(books, self.books, "the books are not what callers saw");
-        assert_eq!(started, finished + cancelled + failed, "{totals:?}");
+        self.books.agree(snapshot.calls);
         for server in snapshot.sessions.iter().flat_map(|session| &session.servers) {
             let traffic = &server.traffic;
             assert_eq!((traffic.in_flight, traffic.bytes_in_flight), (0, 0), "{traffic:?}");
@@ -415,85 +384,5 @@ fn deliveries_are_true(one: &Played, ended: &HashMap<u64, Ended>) {
     let answered = ended.values().filter(|call| matches!(call.outcome, Some(Ok(_))));
     for call in answered.filter(|call| call.server == one.name) {
         assert!(acted.contains_key(&call.number), "nobody acted on call {}", call.number);
-    }
-}
-
-/// The statuses as they are seen.
-struct Statuses {
-    watched: Vec<(tokio::sync::watch::Receiver<callboard::Status>, u64)>,
-}
-
-impl Statuses {
-    fn new(session: &Session) -> Self {
-        let watched = session.servers().iter().map(|server: &Server| (server.watch(), 0)).collect();
-        Self { watched }
-    }
-
-    /// Waits until one of them has changed.
-    async fn changed(&mut self) {
-        let mut each: Vec<_> = self
-            .watched
-            .iter_mut()
-            .map(|(watch, _)| {
-                // A server that is gone has no other status any more.
-                Box::pin(async {
-                    if watch.changed().await.is_err() {
-                        pending().await
-                    }
-                })
-            })
-            .collect();
-        poll_fn(|cx| {
-            let any = each.iter_mut().any(|one| one.as_mut().poll(cx).is_ready());
-            if any { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-    }
-
-    fn look(&mut self) {
-        for (watch, seen) in &mut self.watched {
-            let status = watch.borrow_and_update();
-            assert!(status.epoch >= *seen, "epochs go back: {status:?} after {seen}");
-            assert_eq!(status.protocol_version.is_some(), status.is_ready(), "{status:?}");
-            *seen = status.epoch;
-        }
-    }
-}
-
-/// The phases of each server, one after the other.
-#[derive(Default)]
-struct Chain {
-    last: HashMap<String, (Phase, u64)>,
-    lagged: bool,
-}
-
-impl Chain {
-    fn take(&mut self, event: &Event) {
-        match event {
-            Event::Status { server, from, status } => {
-                let (last, lost) = self.last.get(&**server).copied().unwrap_or((*from, 0));
-                assert!(self.lagged || last == *from, "{server}: {last} is followed by {from}");
-                let mut lost = lost;
-                if status.phase == Phase::Ready {
-                    assert_eq!(*from, Phase::Starting, "{server}");
-                    assert!(status.epoch > lost, "{server}: a lost link came back");
-                } else if *from == Phase::Ready {
-                    lost = status.epoch;
-                }
-                self.last.insert(server.to_string(), (status.phase, lost));
-            }
-            Event::Lagged { .. } => self.lagged = true,
-            _ => {}
-        }
-    }
-
-    fn ends_well(&self, one: &Played, session: &Session) {
-        let status = session.server(one.name).unwrap().status();
-        assert_eq!(status.phase, Phase::Stopped, "{}", one.name);
-        if let Some((last, _)) = self.last.get(one.name) {
-            assert_eq!(*last, Phase::Stopped, "{}", one.name);
-        }
-        let counted = status.restarts == status.epoch.saturating_sub(1);
-        assert!(!one.eager || counted, "restarts do not add up: {status:?}");
     }
 }

@@ -17,12 +17,13 @@ use std::{
 
 use callboard::{
     Auth, AuthError, CallError, ClientCredentials, ConnectError, HttpError, JwtBearer, OAuth,
-    Phase, Secret, ServerError, ServerSpec, StreamableHttp,
+    Phase, Secret, Server, ServerError, ServerSpec, StreamableHttp,
 };
 use http_server::{HttpServer, Request, Step, json, whole};
 use remote::{LONG, ended, open, quick};
+use reqwest::Url;
 use serde_json::json as object;
-use token_server::{TokenServer, token};
+use token_server::{Asked, TokenServer, token};
 use world::await_status;
 
 const SECRET: &str = "cl1ent/secret+";
@@ -237,8 +238,14 @@ fn a_refused_client_is_a_typed_error_and_not_tried_again() {
     });
 }
 
-/// What an authorization server says of itself, which says nothing of PKCE.
-fn without_pkce(tokens: &TokenServer, resource: String) {
+/// What an authorization server says of itself and of the server whose it is; `token` is its answer
+/// to requests for tokens.
+fn described(
+    tokens: &TokenServer,
+    resource: String,
+    pkce: &'static [&'static str],
+    token: impl Fn(&Asked) -> (u16, String) + Send + 'static,
+) {
     let origin = tokens.origin();
     tokens.plan(move |_, asked| match asked.path.as_str() {
         "/.well-known/oauth-protected-resource" => {
@@ -252,11 +259,18 @@ fn without_pkce(tokens: &TokenServer, resource: String) {
                 "token_endpoint": format!("{origin}/token"),
                 "registration_endpoint": format!("{origin}/register"),
                 "response_types_supported": ["code"],
+                "code_challenge_methods_supported": pkce,
             });
             (200, metadata.to_string())
         }
+        "/token" => token(asked),
         _ => (404, "{}".to_owned()),
     });
+}
+
+/// How the server says where its authorization server is.
+fn challenge(tokens: &TokenServer) -> String {
+    format!("Bearer resource_metadata=\"{}/.well-known/oauth-protected-resource\"", tokens.origin())
 }
 
 #[test]
@@ -264,11 +278,8 @@ fn an_authorization_server_that_does_not_promise_pkce_is_refused() {
     world::run(async |world| {
         let tokens = TokenServer::start(|n, _| token(&format!("token-{n:04}"), 3600));
         let server = HttpServer::session();
-        without_pkce(&tokens, server.url());
-        let challenge = format!(
-            "Bearer resource_metadata=\"{}/.well-known/oauth-protected-resource\"",
-            tokens.origin()
-        );
+        described(&tokens, server.url(), &[], |_| (404, "{}".to_owned()));
+        let challenge = challenge(&tokens);
         for what in ["initialize", "server/discover"] {
             let challenge = challenge.clone();
             server.on(what, move |_| whole(401, &[("WWW-Authenticate", &challenge)], ""));
@@ -302,6 +313,81 @@ fn a_server_that_says_nothing_about_its_authorization_is_not_guessed_at() {
         assert_eq!(status.phase, Phase::Failed, "{status:?}");
         assert!(status.last_error.unwrap().to_string().contains("cannot be used"));
         assert!(server.requests().iter().all(|one| one.request.path != "/token"));
+        session.close().await;
+    });
+}
+
+/// The answer of the authorization server to a login, and to a renewal with what came of it.
+fn renewable(asked: &Asked) -> (u16, String) {
+    let name = match asked.form.contains("refresh_token=renew-it") {
+        true => "second-token",
+        false => "first-token",
+    };
+    let given =
+        object!({ "access_token": name, "token_type": "Bearer", "refresh_token": "renew-it" });
+    (200, given.to_string())
+}
+
+/// A person logs in.
+async fn log_in(server: &Server) {
+    let login = server.login().await.unwrap();
+    let url = Url::parse(login.url()).unwrap();
+    let asked = |name: &str| url.query_pairs().find(|(key, _)| key == name).unwrap().1;
+    let back = format!("{}?code=x&state={}", asked("redirect_uri"), asked("state"));
+    login.finish(&back).await.unwrap();
+}
+
+/// What stands in the way for a while, and is no word of the authorization server about the token.
+#[test]
+fn only_a_refusal_that_means_it_ends_a_token_that_renews() {
+    world::run(async |world| {
+        let tokens = TokenServer::start(|_, _| (404, String::new()));
+        let server = HttpServer::session();
+        described(&tokens, server.url(), &["S256"], renewable);
+        for what in ["initialize", "server/discover"] {
+            let challenge = challenge(&tokens);
+            server.on(what, move |request| match request.header("authorization") {
+                Some(_) => vec![Step::Proper],
+                None => whole(401, &[("WWW-Authenticate", &challenge)], ""),
+            });
+        }
+        server.on("tools/call", |request| {
+            if shows(request, "second-token") { vec![Step::Proper] } else { unauthorized() }
+        });
+        let person = Auth::oauth(OAuth::new("tests").client_id("me"));
+        let transport = StreamableHttp::new(server.url()).auth(person);
+        let session = world.open([quick("a", transport)]).await;
+        let handle = session.server("a").unwrap();
+        await_status(&handle, LONG, |status| status.phase == Phase::AuthRequired).await;
+        log_in(&handle).await;
+        await_status(&handle, LONG, |status| status.is_ready()).await;
+        let portal = "<html>Accept the terms of this hotel</html>";
+        let busy = r#"{"error":"temporarily_unavailable","error_description":"renew-it later"}"#;
+        let rejection = r#"{"error":"invalid_grant"}"#;
+        for (status, body) in
+            [(200, portal), (403, portal), (404, "{}"), (408, rejection), (400, busy)]
+        {
+            described(&tokens, server.url(), &["S256"], move |_| (status, body.to_owned()));
+            let (before, begin) = (tokens.count(), tokio::time::Instant::now());
+            while tokens.count() == before {
+                let error =
+                    ended(session.call("a.echo", object!({ "text": "x" }))).await.unwrap_err();
+                let CallError::Unauthorized { error: cause, .. } = &error else {
+                    panic!("{status}: {error:?}")
+                };
+                let HttpError::Unauthorized { error, .. } = &**cause else { panic!("{cause:?}") };
+                assert!(matches!(&**error, AuthError::Unavailable { .. }), "{status}: {error:?}");
+                assert!(!error.to_string().contains("renew-it"), "{error}");
+                assert!(begin.elapsed() < LONG);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        described(&tokens, server.url(), &["S256"], renewable);
+        let begin = tokio::time::Instant::now();
+        while session.call("a.echo", object!({ "text": "x" })).await.is_err() {
+            assert!(begin.elapsed() < LONG);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         session.close().await;
     });
 }

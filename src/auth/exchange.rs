@@ -51,7 +51,7 @@ pub(super) async fn ask(
 }
 
 /// Renews a token. Whoever gets the new one has to keep it before it is used: the old one may be
-/// spent.
+/// spent. It is refused only if it never will be renewed; anything else may pass.
 pub(super) async fn refresh(asker: &Asker, tokens: &Tokens) -> Result<Granted, AuthError> {
     let Some(refresh) = &tokens.refresh else {
         return Err(AuthError::Unusable { detail: "there is nothing to renew it with".to_owned() });
@@ -62,7 +62,13 @@ pub(super) async fn refresh(asker: &Asker, tokens: &Tokens) -> Result<Granted, A
         ("refresh_token", refresh.expose_secret()),
         ("resource", tokens.resource.as_str()),
     ];
-    ask(asker, &endpoint, &Proof::Client(&tokens.client), &form).await
+    let granted = ask(asker, &endpoint, &Proof::Client(&tokens.client), &form).await;
+    granted.map_err(|error| match error {
+        AuthError::Refused { origin, code, description } if !is_final(&code) => {
+            unavailable(origin, format!("{code} {description}"))
+        }
+        error => error,
+    })
 }
 
 pub(super) fn endpoint(text: &str) -> Result<Url, AuthError> {
@@ -90,24 +96,34 @@ fn granted(endpoint: &Url, answer: Answer) -> Result<Granted, AuthError> {
         #[serde(default)]
         error_description: String,
     }
-    let origin = origin(endpoint);
-    if answer.status.is_success() {
+    let (origin, status) = (origin(endpoint), answer.status.as_u16());
+    if answer.status.is_success()
+        && let Ok(granted) = serde_json::from_slice(&answer.body)
+    {
+        return Ok(granted);
+    }
+    // The statuses of RFC 6749, 5.2, and those that some have besides. Whatever else there is, or has
+    // no such error in it, may come from somebody in between.
+    let refusal = matches!(status, 200 | 400 | 401 | 403)
+        .then(|| serde_json::from_slice::<Refusal>(&answer.body).ok());
+    match refusal.flatten() {
+        Some(Refusal { error: code, error_description }) => {
+            let description = error_description.chars().take(400).collect();
+            Err(AuthError::Refused { origin, code, description })
+        }
         // What it holds instead is not to be told: it may well be a token.
-        return serde_json::from_slice(&answer.body).map_err(|_| AuthError::Refused {
-            origin,
-            code: "invalid answer".to_owned(),
-            description: "there is no token in it".to_owned(),
-        });
+        None => Err(unavailable(origin, format!("HTTP status {status}, and no token"))),
     }
-    if answer.status.is_server_error() || answer.status.as_u16() == 429 {
-        let source = format!("HTTP status {}", answer.status.as_u16());
-        return Err(AuthError::Unavailable {
-            origin,
-            source: Box::<dyn std::error::Error + Send + Sync>::from(source).into(),
-        });
-    }
-    let status = Refusal { error: answer.status.to_string(), error_description: String::new() };
-    let refusal = serde_json::from_slice(&answer.body).unwrap_or(status);
-    let description = refusal.error_description.chars().take(400).collect();
-    Err(AuthError::Refused { origin, code: refusal.error, description })
+}
+
+/// Whether an error says that a token that renews never will again (RFC 6749, 5.2; the last one is
+/// GitHub's).
+fn is_final(code: &str) -> bool {
+    let codes = ["invalid_grant", "invalid_client", "unauthorized_client", "bad_refresh_token"];
+    codes.contains(&code)
+}
+
+fn unavailable(origin: String, what: String) -> AuthError {
+    let source = Box::<dyn std::error::Error + Send + Sync>::from(what).into();
+    AuthError::Unavailable { origin, source }
 }

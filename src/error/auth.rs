@@ -35,12 +35,13 @@ pub enum AuthError {
     Refused {
         /// Scheme, host and port of the authorization server.
         origin: String,
-        /// Its error code, such as `invalid_client` (RFC 6749, 5.2), or the HTTP status.
+        /// Its error code, such as `invalid_client` (RFC 6749, 5.2).
         code: String,
         /// What it said about it.
         description: String,
     },
-    /// The authorization server was not reached, or failed.
+    /// The authorization server was not reached, or failed, or what answered does not speak OAuth: a
+    /// proxy, perhaps. It may be tried again.
     #[error("{origin} did not give a token: {source}")]
     Unavailable {
         /// Scheme, host and port of the authorization server.

@@ -53,12 +53,16 @@ impl AuthError {
                 redactor.redact_in_place(code);
                 redactor.redact_in_place(description);
             }
+            Self::Unavailable { source, .. } => {
+                if let std::borrow::Cow::Owned(text) = redactor.redact(&source.to_string()) {
+                    *source = Box::<dyn std::error::Error + Send + Sync>::from(text).into();
+                }
+            }
             Self::ScopeRequired { scopes } => {
                 scopes.iter_mut().for_each(|scope| redactor.redact_in_place(scope));
             }
             Self::Secret(_)
             | Self::LoginRequired { .. }
-            | Self::Unavailable { .. }
             | Self::Store(_)
             | Self::Key { .. }
             | Self::NoLogin => {}

@@ -1,5 +1,7 @@
 //! Arguments and results against the schemas of their tools (JSON Schema 2020-12 and its elders).
 
+mod cost;
+
 use std::sync::OnceLock;
 
 use jsonschema::{PatternOptions, Validator};
@@ -84,6 +86,9 @@ fn compile(tool: &Tool, member: &str) -> Compiled {
     };
     if tool.raw().len() > LARGEST {
         return Compiled::Unusable(format!("it is larger than {LARGEST} bytes"));
+    }
+    if !cost::is_affordable(&schema) {
+        return Compiled::Unusable("its references multiply, or lead nowhere".to_owned());
     }
     let patterns = PatternOptions::fancy_regex()
         .backtrack_limit(BACKTRACKING)

@@ -127,3 +127,73 @@ fn schemas_that_cannot_be_used_fit_nothing_and_harm_nobody() {
         }
     });
 }
+
+/// This many schemas, each made of the next one; the last is of strings.
+fn chain(length: usize, link: impl Fn(Value) -> Value) -> Value {
+    let mut defs = json!({ format!("a{length}"): { "type": "string" } });
+    for i in 0..length {
+        defs[format!("a{i}")] = link(json!({ "$ref": format!("#/$defs/a{}", i + 1) }));
+    }
+    json!({ "type": "object", "properties": { "result": { "$ref": "#/$defs/a0" } }, "$defs": defs })
+}
+
+/// What is small as it is written may be more than anybody can look at.
+#[test]
+fn schemas_whose_references_multiply_are_not_applied() {
+    world::run(async |world| {
+        let twice = |next: Value| json!({ "allOf": [next, next] });
+        let nested = |next: Value| {
+            let next = json!({ "properties": { "x": next } });
+            json!({ "anyOf": [next, next] })
+        };
+        let looking = |next: Value| json!({ "allOf": [next], "unevaluatedProperties": true });
+        let mut anchored = chain(40, twice).to_string();
+        for i in 0..=40 {
+            anchored = anchored.replace(&format!("#/$defs/a{i}\""), &format!("#n{i}\""));
+            anchored = anchored
+                .replace(&format!("\"a{i}\":{{"), &format!("\"a{i}\":{{\"$anchor\":\"n{i}\","));
+        }
+        let encoded = chain(40, twice).to_string().replace("#/$defs/", "#/%24defs/");
+        let mut elsewhere = chain(40, twice);
+        elsewhere["$id"] = json!("https://example.com/all");
+        let elsewhere = elsewhere.to_string().replace("#/$defs/", "all#/$defs/");
+        let written = [anchored, encoded, elsewhere];
+        let multiply = [chain(40, twice), chain(40, nested), chain(40, looking)];
+        // No recursion of ours or theirs goes that deep.
+        let deep = chain(5000, |next| next);
+        let read = written.iter().map(|text| serde_json::from_str(text).unwrap());
+        for schema in multiply.into_iter().chain(read).chain([deep]) {
+            let session = open(&world, &schema, None, SchemaCheck::Refuse).await;
+            let error = session.call("a.say", json!({ "result": "{}" })).await.unwrap_err();
+            assert!(error.to_string().contains("multiply"), "{error} {schema:.200}");
+            session.close().await;
+        }
+        assert_eq!(calls(&world), 0);
+    });
+}
+
+#[test]
+fn schemas_that_refer_much_and_do_not_multiply_are_applied() {
+    world::run(async |world| {
+        let tree = json!({ "type": "object", "properties": { "result": {}, "x": { "$ref": "#/$defs/node" } },
+            "$defs": { "node": { "anyOf": [{ "type": "string" }, { "type": "object", "properties": {
+                "left": { "$ref": "#/$defs/node" }, "right": { "$ref": "#/$defs/node" } } }] } } });
+        let sides = |next: Value| json!({ "properties": { "left": next, "right": next } });
+        let usable = [
+            tree,
+            json!({ "properties": { "x": { "$ref": "https://json-schema.org/draft/2020-12/schema" } } }),
+            json!({ "properties": { "x": { "$ref": "#/$defs/a%3Cb%3E" } }, "$defs": { "a<b>": {} } }),
+            chain(40, sides),
+            chain(100, |next| next),
+        ];
+        let count = usable.len();
+        for mut schema in usable {
+            schema["type"] = json!("object");
+            let session = open(&world, &schema, None, SchemaCheck::Refuse).await;
+            let arguments = json!({ "result": "{}", "x": {} });
+            session.call("a.say", arguments).await.unwrap();
+            session.close().await;
+        }
+        assert_eq!(calls(&world), count);
+    });
+}

@@ -1,10 +1,15 @@
 //! A server that fails again and again is left alone for a while; one that is busy is not flooded.
 
+#[path = "support/both.rs"]
+mod both;
+#[path = "support/person.rs"]
+mod person;
 #[path = "support/world.rs"]
 mod world;
 
 use std::{
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -12,8 +17,9 @@ use callboard::{
     BreakerState, CallError, CallOptions, CircuitBreaker, Delivery, Limits, RateLimit, ServerSpec,
     Session,
 };
+use person::Person;
 use serde_json::json;
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use world::{World, await_status, eventually};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -137,6 +143,31 @@ fn a_server_that_is_asleep_or_restarted_does_not_trip_its_breaker() {
         let error = say(&session, "{}").await.err().map(|error| error.kind());
         assert!(matches!(error, None | Some("not_ready")), "{error:?}");
         assert_eq!(state(&session), BreakerState::Closed);
+    });
+}
+
+/// Who was slow is the person that the server asked.
+#[test]
+fn a_person_who_thinks_for_too_long_does_not_trip_the_breaker() {
+    world::run(async |world| {
+        let mut person = Person::new();
+        person.thinks = Some(Arc::new(Notify::new()));
+        // As long as it takes until somebody is asked.
+        for limit in (0..8).map(|n| Duration::from_millis(300 << n)) {
+            let breaker = CircuitBreaker::default().threshold(1);
+            let spec = ServerSpec::new("a", both::server(&world, "modern")).required();
+            let builder = world.runtime.session("s").host(person.clone());
+            let session = builder.server(spec.circuit_breaker(breaker)).open().await.unwrap();
+            let call = session.call("a.ask", json!({})).total_timeout(limit);
+            assert_eq!(call.await.unwrap_err().kind(), "timed_out");
+            if !person.asked().is_empty() {
+                assert_eq!(state(&session), BreakerState::Closed);
+                session.call("a.shout", json!({})).await.unwrap();
+                return session.close().await;
+            }
+            session.close().await;
+        }
+        panic!("it does not ask");
     });
 }
 

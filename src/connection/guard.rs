@@ -196,6 +196,8 @@ fn verdict(outcome: &Result<Output, CallError>, opening: Opening) -> Verdict {
         Ok(_) => Verdict::Works,
         Err(CallError::TransportDown { reason, .. }) if reason.was_asked_for() => Verdict::Nothing,
         Err(CallError::TransportDown { .. }) => Verdict::Fails,
+        // It had answered: what took its time after that may be our own person.
+        Err(CallError::TimedOut { delivery: Delivery::Answered, .. }) => Verdict::Nothing,
         // One that did not leave says that the server does not read, or that we were slow.
         Err(CallError::TimedOut { .. }) => Verdict::Fails,
         Err(CallError::HttpStatus { status: 500.., .. }) => Verdict::Fails,

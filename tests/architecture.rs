@@ -71,6 +71,7 @@ fn crates_for_one_thing_are_named_where_it_is_done() {
     only_in("tower_", &["layer/service.rs", "session.rs", "spec.rs", "transport/http/connect.rs"]);
     only_in("jsonschema::", &["schema.rs"]);
     only_in("lru::", &["connection/cache.rs"]);
+    only_in("regex::", &["host/form.rs"]);
     only_in("jsonc_parser::", &["config/json.rs"]);
     only_in("hcl_edit::", &["config/hcl.rs"]);
     only_in("humantime::", &["config/table.rs"]);

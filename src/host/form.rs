@@ -1,7 +1,11 @@
 //! Forms: the flat schemas that elicitation allows, their defaults, and whether content fits them
 //! (MCP 2025-11-25, client/elicitation).
 
+use regex::RegexBuilder;
 use serde_json::{Map, Value};
+
+/// How large the program of a pattern may be: it comes from a server.
+const PATTERN_BYTES: usize = 1 << 20;
 
 /// What is wrong with one field of a form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,8 +93,21 @@ fn text(described: &Value, value: &Value) -> Result<(), String> {
     if described["maxLength"].as_u64().is_some_and(|most| length > most) {
         return Err("is too long".to_owned());
     }
+    if let Some(pattern) = described["pattern"].as_str()
+        && !matches(pattern, text)
+    {
+        return Err(format!("does not match {pattern}"));
+    }
     let format = described["format"].as_str().unwrap_or_default();
     if is_of_format(format, text) { Ok(()) } else { Err(format!("is no {format}")) }
+}
+
+/// Whether a pattern is found in a text. One that asks for too much, or is none here (the patterns of
+/// JSON Schema are JavaScript's, which can look around), is the server's to check.
+fn matches(pattern: &str, text: &str) -> bool {
+    let compiled =
+        RegexBuilder::new(pattern).size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES).build();
+    compiled.map_or(true, |compiled| compiled.is_match(text))
 }
 
 /// Roughly: the server checks what it needs, this keeps what is plainly something else from it.
@@ -184,6 +201,10 @@ mod tests {
         let fine = [
             (json!({ "type": "string", "minLength": 2 }), json!("hé")),
             (json!({ "type": "string", "format": "email" }), json!("a@b.c")),
+            (json!({ "type": "string", "pattern": "^[A-Z]\\d+$" }), json!("A12")),
+            (json!({ "type": "string", "pattern": "b" }), json!("abc")),
+            (json!({ "type": "string", "pattern": "^(?=a)b" }), json!("not for us to tell")),
+            (json!({ "type": "string", "pattern": "(((a{999}){999}){999})" }), json!("nor this")),
             (json!({ "type": "string", "format": "uri" }), json!("x+y:z")),
             (json!({ "type": "string", "format": "date" }), json!("2026-02-28")),
             (
@@ -204,6 +225,7 @@ mod tests {
         let faulty = [
             (json!({ "type": "string" }), json!(1)),
             (json!({ "type": "string", "maxLength": 1 }), json!("ab")),
+            (json!({ "type": "string", "pattern": "^[A-Z]\\d+$" }), json!("A1b")),
             (json!({ "type": "string", "format": "email" }), json!("nobody")),
             (json!({ "type": "string", "format": "uri" }), json!("no uri")),
             (json!({ "type": "string", "format": "date" }), json!("2026-13-01")),

@@ -14,7 +14,8 @@ impl Server {
     /// The prompts that it lists, over all pages.
     pub fn prompts(&self) -> Query<Listed<Prompt>> {
         Query::new(&self.connection(), |connection, terms| async move {
-            list(&connection, ("prompts/list", "prompts"), terms).await
+            let listed = list(&connection, ("prompts/list", "prompts"), terms).await?;
+            Ok(Listed::for_host(listed, &connection))
         })
     }
 

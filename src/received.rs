@@ -70,6 +70,13 @@ pub(crate) fn for_host(connection: &Connection, raw: Arc<RawResult>) -> Arc<RawR
     Arc::new(RawResult::of(if whole { redacted } else { "{}".to_owned() }))
 }
 
+/// The same, of JSON that is a part of a result.
+pub(crate) fn part_for_host<'a>(connection: &Connection, raw: &'a RawValue) -> Cow<'a, RawValue> {
+    let secrets = &connection.scope.secrets;
+    let redacted = secrets.redact_results.then(|| secrets.redactor.redact_json(raw)).flatten();
+    redacted.map_or(Cow::Borrowed(raw), Cow::Owned)
+}
+
 /// One item of a list, exactly as its server described it.
 pub struct Item<T> {
     raw: Arc<RawValue>,
@@ -79,6 +86,14 @@ pub struct Item<T> {
 impl<T: DeserializeOwned> Item<T> {
     pub(crate) fn new(raw: &RawValue) -> Self {
         Self { raw: Arc::from(raw.to_owned()), view: PhantomData }
+    }
+
+    /// As it reaches the host: without secrets, where the session wants that.
+    pub(crate) fn for_host(self, connection: &Connection) -> Self {
+        match part_for_host(connection, &self.raw) {
+            Cow::Owned(redacted) => Self { raw: Arc::from(redacted), view: PhantomData },
+            Cow::Borrowed(_) => self,
+        }
     }
 
     /// The item as JSON, to the byte.
@@ -126,6 +141,14 @@ impl<T> fmt::Debug for Item<T> {
 pub struct Listed<T> {
     pub(crate) items: Vec<Item<T>>,
     pub(crate) fault: Option<ListFault>,
+}
+
+impl<T: DeserializeOwned> Listed<T> {
+    /// As it reaches the host: without secrets, where the session wants that.
+    pub(crate) fn for_host(mut self, connection: &Connection) -> Self {
+        self.items = self.items.into_iter().map(|item| item.for_host(connection)).collect();
+        self
+    }
 }
 
 impl<T> Listed<T> {

@@ -174,14 +174,15 @@ impl Server {
     /// The resources that it lists, over all pages.
     pub fn resources(&self) -> Query<Listed<Described>> {
         Query::new(&self.connection(), |connection, terms| async move {
-            list(&connection, ("resources/list", "resources"), terms).await
+            let listed = list(&connection, ("resources/list", "resources"), terms).await?;
+            Ok(Listed::for_host(listed, &connection))
         })
     }
 
     /// The templates of resources that it lists, over all pages; [`Template`] fills them in.
     pub fn resource_templates(&self) -> Query<Listed<ResourceTemplate>> {
         Query::new(&self.connection(), |connection, terms| async move {
-            templates(&connection, terms).await
+            Ok(templates(&connection, terms).await?.for_host(&connection))
         })
     }
 

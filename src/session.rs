@@ -151,7 +151,8 @@ impl SessionBuilder {
         self
     }
 
-    /// Redacts results of tools, too. By default they reach the host as their servers wrote them.
+    /// Redacts results of tools and whatever else servers answer (lists, reads, prompts, tasks), too. By
+    /// default they reach the host as their servers wrote them.
     pub fn redact_results(mut self) -> Self {
         self.secrets.redact_results = true;
         self

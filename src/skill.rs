@@ -14,7 +14,7 @@ use crate::{
     },
     error::CallError,
     query::{Query, Terms},
-    received::Listed,
+    received::{Listed, for_host},
     resource::{Body, read},
     server::Server,
 };
@@ -140,6 +140,7 @@ impl Server {
         Query::new(&self.connection(), |connection, terms| async move {
             let listed: Listed<Described> =
                 list(&connection, ("skills/list", "skills"), terms).await?;
+            let listed = listed.for_host(&connection);
             let valid = |item: crate::received::Item<Described>| {
                 item.typed().ok().filter(|skill| skill.validate().is_ok())
             };
@@ -164,7 +165,10 @@ impl Server {
             if got.skill.uri != uri {
                 return Err(about.invalid("another skill than was asked for".to_owned()));
             }
-            Ok(Skill { connection: Arc::clone(&connection), described: Arc::new(got.skill) })
+            let seen = for_host(&connection, raw);
+            let seen: GetSkillResult = serde_json::from_str(seen.get())
+                .map_err(|error| about.invalid(error.to_string()))?;
+            Ok(Skill { connection: Arc::clone(&connection), described: Arc::new(seen.skill) })
         })
     }
 }

@@ -452,6 +452,72 @@ fn results_are_redacted_only_where_the_session_wants_that() {
     });
 }
 
+/// The answers of a server that tells a secret in each.
+fn tell(server: &HttpServer) {
+    let told = "is s3cret-value";
+    let skill = object!({ "uri": "skill://count/SKILL.md", "resources": "dynamic",
+        "frontmatter": { "name": "count", "description": told } });
+    let capabilities = object!({ "tools": {}, "resources": {}, "prompts": {},
+        "extensions": { "io.modelcontextprotocol/skills": {} } });
+    for (method, result) in [
+        (
+            "server/discover",
+            object!({ "supportedVersions": ["2026-07-28"], "capabilities": capabilities,
+                "serverInfo": { "name": "teller", "version": "1" } }),
+        ),
+        ("resources/list", object!({ "resources": [{ "uri": "note://a", "name": told }] })),
+        (
+            "resources/templates/list",
+            object!({ "resourceTemplates": [{ "uriTemplate": "note://{x}", "name": told }] }),
+        ),
+        ("prompts/list", object!({ "prompts": [{ "name": "p", "description": told }] })),
+        ("skills/list", object!({ "skills": [skill] })),
+        ("skills/get", object!({ "skill": skill })),
+        ("tasks/get", object!({ "taskId": "t", "status": "working", "statusMessage": told })),
+    ] {
+        server.on(method, move |request| {
+            let mut result = result.clone();
+            result["resultType"] = object!("complete");
+            let id = &request.message["id"];
+            json(200, &object!({ "jsonrpc": "2.0", "id": id, "result": result }))
+        });
+    }
+}
+
+#[test]
+fn lists_and_tasks_are_redacted_like_results() {
+    world::run(async |world| {
+        for wanted in [false, true] {
+            let server = HttpServer::modern();
+            tell(&server);
+            let auth = Auth::bearer(Secret::literal("s3cret-value"));
+            let transport = StreamableHttp::new(server.url()).auth(auth);
+            let builder = world.runtime.session("test").server(ServerSpec::new("a", transport));
+            let builder = if wanted { builder.redact_results() } else { builder };
+            let session = builder.open().await.unwrap();
+            session.settled().await;
+            let teller = session.server("a").unwrap();
+            let mut all = vec![
+                teller.resources().await.unwrap()[0].raw().to_owned(),
+                teller.resource_templates().await.unwrap()[0].raw().to_owned(),
+                teller.prompts().await.unwrap()[0].raw().to_owned(),
+                teller.task("t").state().await.unwrap().get().to_owned(),
+            ];
+            #[cfg(feature = "skills")]
+            {
+                all.push(format!("{:?}", teller.skills().await.unwrap()[0].described()));
+                let skill = teller.skill("skill://count/SKILL.md").await.unwrap();
+                all.push(format!("{:?}", skill.described()));
+            }
+            for text in all {
+                assert_eq!(text.contains("is s3cret-value"), !wanted, "{text}");
+                assert_eq!(text.contains("is [redacted]"), wanted, "{text}");
+            }
+            session.close().await;
+        }
+    });
+}
+
 #[test]
 fn every_request_is_as_before_where_nothing_is_declared() {
     world::run(async |world| {

@@ -192,7 +192,8 @@ pub(crate) async fn list<T: serde::de::DeserializeOwned>(
         // C21: a missing cursor ends the list, an empty one is a cursor like any other.
         let Some(next) = page.next else { break };
         if !seen.insert(next.clone()) {
-            listed.fault = Some(ListFault::CursorRepeated { cursor: next, pages: pages + 1 });
+            let cursor = connection.scope.secrets.redactor.redact(&next).into_owned();
+            listed.fault = Some(ListFault::CursorRepeated { cursor, pages: pages + 1 });
             break;
         }
         cursor = Some(next);

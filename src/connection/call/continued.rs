@@ -29,6 +29,7 @@ use crate::{
     host::{Elicitation, UrlAnswer, UrlQuestion},
     output::Output,
     query::Query,
+    received::part_for_host,
     telemetry::Traced,
 };
 
@@ -260,9 +261,9 @@ impl Task {
         Query::new(&self.connection, move |connection, terms| async move {
             let question = Question::new("tasks/get", Some(&id)).with("taskId", &*id);
             let answered = question.ask(&connection, terms.clock).await?;
-            let text = answered.result.get().to_owned();
-            RawValue::from_string(text)
-                .map_err(|error| question.about(&connection).invalid(error.to_string()))
+            let state: &RawValue = serde_json::from_str(answered.result.get())
+                .map_err(|error| question.about(&connection).invalid(error.to_string()))?;
+            Ok(part_for_host(&connection, state).into_owned())
         })
     }
 

@@ -13,13 +13,17 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use callboard::{
     Auth, AuthError, Backoff, FileTokenStore, Login, MemoryTokenStore, OAuth, Phase, RestartPolicy,
-    Server, ServerError, ServerSpec, Session, StreamableHttp, TokenStore,
+    SecretString, Server, ServerError, ServerSpec, Session, StoreFuture, StoreLock, StreamableHttp,
+    TokenKey, TokenStore,
 };
 use real_server::{RealServer, oauth};
 use reqwest::{Client, header::LOCATION, redirect::Policy};
@@ -157,6 +161,77 @@ fn a_server_without_a_login_says_so() {
         let session = world.open_one(world.echo()).await;
         let error = session.server("a").unwrap().login().await.unwrap_err();
         assert!(matches!(*error, AuthError::NoLogin));
+        session.close().await;
+    });
+}
+
+/// A store that does not take what it is given, while it is full.
+#[derive(Clone, Default)]
+struct Full {
+    store: Arc<MemoryTokenStore>,
+    full: Arc<AtomicBool>,
+    refused: Arc<AtomicUsize>,
+    taken: Arc<AtomicUsize>,
+}
+
+impl TokenStore for Full {
+    fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Option<SecretString>> {
+        self.store.load(key)
+    }
+
+    fn save<'a>(&'a self, key: &'a TokenKey, value: &'a SecretString) -> StoreFuture<'a, ()> {
+        if self.full.load(Ordering::SeqCst) {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            return Box::pin(std::future::ready(Err("no space is left".into())));
+        }
+        self.taken.fetch_add(1, Ordering::SeqCst);
+        self.store.save(key, value)
+    }
+
+    fn remove<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, ()> {
+        self.store.remove(key)
+    }
+
+    fn lock<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, StoreLock> {
+        self.store.lock(key)
+    }
+}
+
+/// The token that they were had for is spent by then.
+#[test]
+fn tokens_that_the_store_did_not_take_are_kept_later_and_not_lost() {
+    world::run(async |world| {
+        let server = oauth(&world, LIFE).await;
+        let store = Full::default();
+        let (session, handle) = opened(&world, &server, store.clone()).await;
+        log_in(&handle).await;
+        store.full.store(true, Ordering::SeqCst);
+        let begin = Instant::now();
+        // The renewal, and what it brought once more.
+        while store.refused.load(Ordering::SeqCst) < 2 {
+            if let Err(error) = session.call("a.add", json!({ "a": 2, "b": 3 })).await {
+                assert!(!format!("{error:?}").contains("LoginRequired"), "{error:?}");
+            }
+            assert!(begin.elapsed() < LONG);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(server.told("refresh"), 1);
+        let taken = store.taken.load(Ordering::SeqCst);
+        store.full.store(false, Ordering::SeqCst);
+        while store.taken.load(Ordering::SeqCst) == taken {
+            // The token before may still be good.
+            drop(session.call("a.add", json!({ "a": 2, "b": 3 })).await);
+            assert!(begin.elapsed() < LONG);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(add(&session).await, "5");
+        assert_eq!(server.told("refused refresh"), 0);
+        // What the store has now is not spent either.
+        session.close().await;
+        let (session, handle) = opened(&world, &server, store).await;
+        ready(&handle).await;
+        call_for(&session, Duration::from_secs(u64::from(LIFE))).await;
+        assert_eq!((server.told("login"), server.told("refused refresh")), (1, 0));
         session.close().await;
     });
 }

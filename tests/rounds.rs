@@ -252,6 +252,7 @@ fn a_later_round_that_finds_no_room_was_begun() {
         let retry = RetryPolicy::max_attempts(2).delay(Duration::from_millis(1));
         let call = session.call("a.ask", json!({}));
         let call = call.with_options(&CallOptions::default().retry(retry));
+        #[expect(clippy::async_yields_async, reason = "it can be answered only later")]
         let fills = async {
             await_asked(&person).await;
             world::signal(pid, Signal::STOP);

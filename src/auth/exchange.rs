@@ -63,12 +63,12 @@ pub(super) async fn refresh(asker: &Asker, tokens: &Tokens) -> Result<Granted, A
         ("resource", tokens.resource.as_str()),
     ];
     let granted = ask(asker, &endpoint, &Proof::Client(&tokens.client), &form).await;
-    granted.map_err(|error| match error {
-        AuthError::Refused { origin, code, description } if !is_final(&code) => {
-            unavailable(origin, format!("{code} {description}"))
-        }
-        error => error,
-    })
+    if let Err(AuthError::Refused { origin, code, description }) = &granted
+        && !is_final(code)
+    {
+        return Err(unavailable(origin.clone(), format!("{code} {description}")));
+    }
+    granted
 }
 
 pub(super) fn endpoint(text: &str) -> Result<Url, AuthError> {

@@ -28,7 +28,8 @@
 //! `gen_ai.tool.name` is the id of the tool, `mcp.tool.name` its name at the server. URLs come without
 //! user, query and fragment. `outcome` is `ok`, `tool_error`, `failed` or `cancelled`; `delivery` what
 //! is known of a request that failed; `error.type` the JSON-RPC code of a refusal, `tool_error`, or the
-//! [kind](crate::CallError::kind) of the error.
+//! [kind](crate::CallError::kind) of the error. What its caller gave up, by a token or by dropping it,
+//! has no outcome but `cancelled`, and none of the fields of an error.
 //!
 //! # Events
 //!

@@ -212,15 +212,16 @@ impl Connection {
         offered.roots |= !spec.roots.is_empty();
         #[cfg(feature = "http")]
         let authority = spec.transport.http().map(|http| Authority::new(http, &scope, &spec.name));
+        let end = scope.tasks.token().child_token();
         Self {
             options: spec.call_options.over(options),
             guard: Guard::new(&spec),
             cache: Cache::new(spec.limits.max_cached),
-            per_call: PerCall::default(),
+            per_call: PerCall::new(&end),
             layers: layer::around(&spec.layers, CallService::innermost()),
             spec,
             place,
-            end: scope.tasks.token().child_token(),
+            end,
             left: OnceLock::new(),
             inherited: AtomicU64::new(0),
             span,

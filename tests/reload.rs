@@ -81,8 +81,12 @@ fn only_what_changed_is_touched() {
     });
 }
 
-/// Starts with a lock that two instances cannot both have, and stops only by force.
 fn jealous(world: &World, policy: RestartPolicy) -> ServerSpec {
+    spec("a", jealous_server(world)).restart(policy)
+}
+
+/// Starts with a lock that two instances cannot both have, and stops only by force.
+fn jealous_server(world: &World) -> Stdio {
     const LOCKED: &str = "import fcntl, os, sys
 lock = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,7 +94,7 @@ os.set_inheritable(lock, True)
 os.execv(sys.executable, [sys.executable] + sys.argv[2:])";
     let server = world::root().join("tests/servers/hostile.py");
     let stdio = world.stdio("python3").args(["-c", LOCKED]).arg(world.folder().join("lock"));
-    spec("a", stdio.arg(server).args(["--mode", "ignore-term"])).restart(policy)
+    stdio.arg(server).args(["--mode", "ignore-term"])
 }
 
 #[test]
@@ -122,6 +126,44 @@ fn what_takes_a_place_starts_when_nothing_is_left_of_what_had_it() {
         assert!(after.is_ready() && after.epoch == before.epoch + 1, "{after:?}");
         assert_eq!(tool.call(json!({ "text": "z" })).await.unwrap().text(), "z");
         assert_eq!(server.discover().await.unwrap().len(), session.tools().len());
+        session.close().await;
+    });
+}
+
+/// A call's own process is part of its server.
+#[test]
+fn what_takes_the_place_of_a_server_per_call_starts_when_its_calls_are_gone() {
+    world::run(async |world| {
+        let log = world.folder().join("log");
+        let declared = |tag: &str| {
+            spec("a", jealous_server(&world).arg("--log").arg(&log)).per_call().tag(tag)
+        };
+        let session = world.open([declared("first")]).await;
+        let sent = || world::log(&log).iter().filter(|one| one["method"] == "tools/call").count();
+        let in_flight = async |before| {
+            let call = tokio::spawn(session.call("a.sleep", json!({ "ms": 60_000 })));
+            eventually(LONG, "the server has it", || sent() > before).await;
+            call
+        };
+        let lost = in_flight(0).await;
+        let applied = session.apply([declared("second")]).await.unwrap();
+        assert_eq!(applied.restarted, ["a"]);
+        assert_eq!(world.processes().len(), 0, "nothing is left of it");
+        let Err(CallError::TransportDown { reason, .. }) = lost.await.unwrap() else {
+            panic!("it went on");
+        };
+        assert!(matches!(reason.kind(), DownCause::Restarted), "{reason}");
+
+        // A call of what takes its place waits for that, too.
+        let lost = in_flight(sent()).await;
+        let changing = session.clone();
+        let third = declared("third");
+        let change = tokio::spawn(async move { changing.apply([third]).await });
+        let begun = || session.server("a").unwrap().spec() == declared("third");
+        eventually(LONG, "the change is made", begun).await;
+        assert_eq!(echo(&session, "a").await.unwrap(), "x");
+        change.await.unwrap().unwrap();
+        assert_eq!(lost.await.unwrap().unwrap_err().kind(), "transport_down");
         session.close().await;
     });
 }

@@ -86,6 +86,7 @@ impl Actor for ConnectionActor {
             );
         }));
         connection.mailbox.store(Some(Arc::new(mailbox)));
+        connection.per_call.begin();
         if connection.wake_early.swap(false, Ordering::SeqCst) {
             tell(&myself, Message::Wake);
         }
@@ -302,8 +303,21 @@ impl ActorState {
             Action::Open { epoch } => self.open(myself, epoch),
             Action::Close => self.close(),
             Action::Sleep { epoch, attempt } => self.sleep(myself, epoch, attempt),
-            Action::Finish => myself.stop(None),
+            Action::Finish => self.finish(myself),
         }
+    }
+
+    /// Ends; where the session goes on, not before what calls have opened for themselves.
+    fn finish(&self, myself: &ActorRef<Message>) {
+        // Whoever closes a session waits for all of it.
+        if !self.connection.has_left() {
+            return myself.stop(None);
+        }
+        let (actor, connection) = (myself.clone(), Arc::clone(&self.connection));
+        self.connection.scope.tasks.spawn(&self.connection.span, async move {
+            connection.per_call.end().await;
+            actor.stop(None);
+        });
     }
 
     fn open(&mut self, myself: &ActorRef<Message>, number: u64) {

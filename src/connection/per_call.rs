@@ -26,13 +26,43 @@ use crate::{
 };
 
 /// What the calls of such a server share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct PerCall {
     epochs: AtomicU64,
+    /// Fires once links may be opened: nothing is left of what had the server's place before.
+    begun: CancellationToken,
+    /// Ends all that calls have opened.
+    stop: CancellationToken,
+    running: TaskTracker,
     /// What an earlier epoch found out.
     era: Mutex<Option<Era>>,
     /// Held by who lists the tools for the first time: when and how the latest failed to.
     listing: tokio::sync::Mutex<Option<(Instant, CallError)>>,
+}
+
+impl PerCall {
+    /// `end` is the end of its connection.
+    pub(super) fn new(end: &CancellationToken) -> Self {
+        Self {
+            epochs: AtomicU64::new(0),
+            begun: CancellationToken::new(),
+            stop: end.child_token(),
+            running: TaskTracker::new(),
+            era: Mutex::default(),
+            listing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) fn begin(&self) {
+        self.begun.cancel();
+    }
+
+    /// Ends all that calls have opened, and waits until nothing of it is left.
+    pub(super) async fn end(&self) {
+        self.stop.cancel();
+        self.running.close();
+        self.running.wait().await;
+    }
 }
 
 /// A link that lasts as long as this.
@@ -58,10 +88,12 @@ pub(super) async fn open(
     connection: &Arc<Connection>,
     deadline: Option<Instant>,
 ) -> Result<Transient, CallError> {
-    if connection.is_ending() {
+    let begun = connection.per_call.begun.cancelled();
+    let begun = until(deadline, connection.end.run_until_cancelled(begun)).await;
+    if connection.is_ending() || begun.is_none() {
         return Err(about::not_ready(connection));
     }
-    let stop = connection.end.child_token();
+    let stop = connection.per_call.stop.child_token();
     let (gone, (opening, opened)) = (CancellationToken::new(), oneshot::channel());
     spawn(connection, stop.clone(), gone.clone(), opening);
     let stop = stop.drop_guard();
@@ -158,7 +190,7 @@ fn spawn(
         }
     });
     let connection = Arc::clone(connection);
-    let tasks = connection.scope.tasks.clone();
+    let (tasks, running) = (connection.scope.tasks.clone(), connection.per_call.running.clone());
     let epoch = Epoch {
         connection,
         number,
@@ -168,5 +200,5 @@ fn spawn(
         report,
         tasks: TaskTracker::new(),
     };
-    tasks.spawn(&span, epoch.run());
+    tasks.spawn(&span, running.track_future(epoch.run()));
 }

@@ -140,6 +140,7 @@ fn what_takes_the_place_of_a_server_per_call_starts_when_its_calls_are_gone() {
         };
         let session = world.open([declared("first")]).await;
         let sent = || world::log(&log).iter().filter(|one| one["method"] == "tools/call").count();
+        #[expect(clippy::async_yields_async, reason = "it ends only later")]
         let in_flight = async |before| {
             let call = tokio::spawn(session.call("a.sleep", json!({ "ms": 60_000 })));
             eventually(LONG, "the server has it", || sent() > before).await;

@@ -259,6 +259,7 @@ impl Connection {
 
     /// Forgets all that its server said for a while, and the results of its tools: somebody else may be
     /// asking from now on.
+    #[cfg(feature = "oauth")]
     pub(crate) fn forget_answers(&self) {
         self.kept.forget_all();
         self.cache.forget();

@@ -5,6 +5,8 @@
 //! caller opens its own answer, on its own task.
 
 mod abridged;
+#[cfg(feature = "http")]
+mod addressed;
 mod answer;
 mod incoming;
 mod outgoing;
@@ -14,9 +16,11 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+#[cfg(feature = "http")]
+pub(crate) use addressed::addressed_error;
 #[cfg(feature = "testing")]
 pub(crate) use answer::readdressed;
-pub(crate) use answer::{Answer, RawResult, RpcError, addressed_error, open_answer};
+pub(crate) use answer::{Answer, RawResult, RpcError, open_answer};
 pub(crate) use incoming::{Incoming, classify, trim};
 #[cfg(feature = "testing")]
 pub(crate) use outgoing::notification_of;

@@ -10,7 +10,10 @@ mod world;
 use std::time::Duration;
 
 use both::{SOON, await_got, got, open, server};
-use callboard::{CallOptions, ListFault, LogLevel, Phase, ServerSpec, Topics, TraceContext};
+use callboard::{
+    Backoff, CallOptions, ListFault, LogLevel, Phase, RestartPolicy, ServerSpec, Topics,
+    TraceContext, WhenDown,
+};
 use person::Person;
 use serde_json::json;
 use tokio::time::timeout;
@@ -178,6 +181,30 @@ fn a_read_has_the_limits_of_its_session() {
         let session = session.open().await.unwrap();
         let error = timeout(SOON, session.read("note://a")).await.unwrap();
         assert_eq!(error.unwrap_err().kind(), "not_ready");
+        session.close().await;
+    });
+}
+
+/// As calls do.
+#[test]
+fn requests_carry_what_the_host_adds_and_wait_for_a_server_that_is_down() {
+    world::run(async |world| {
+        let second = Duration::from_secs(1);
+        let slowly = Backoff::new(second, second).without_jitter();
+        let spec = ServerSpec::new("a", server(&world, "modern"))
+            .required()
+            .restart(RestartPolicy::on_failure().backoff(slowly));
+        let options = CallOptions::default().meta("who", "me").when_down(WhenDown::Wait);
+        let session = world.runtime.session("s").call_options(options).server(spec);
+        let session = session.open().await.unwrap();
+        let server = session.server("a").unwrap();
+        session.call("a.exit", json!({})).await.unwrap_err();
+        await_status(&server, SOON, |status| !status.is_ready()).await;
+        server.resource("note://a").read().await.unwrap();
+        server.prompt("p", [("", ""); 0]).await.unwrap_err();
+        for method in ["resources/read", "prompts/get"] {
+            assert_eq!(got(&world, method)[0]["params"]["_meta"]["who"], "me", "{method}");
+        }
         session.close().await;
     });
 }

@@ -10,7 +10,7 @@ mod world;
 use std::time::Duration;
 
 use both::{SOON, await_got, got, open};
-use callboard::{Detached, Phase, ServerSpec, Session};
+use callboard::{Detached, HostCapabilities, Phase, ServerSpec, Session};
 use person::Person;
 use serde_json::json;
 use tokio::time::timeout;
@@ -58,6 +58,20 @@ fn a_task_that_nobody_waits_for_is_cancelled() {
             () = polled => {}
         }
         await_got(&world, "tasks/cancel", 2).await;
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_task_whose_question_is_declined_is_cancelled() {
+    world::run(async |world| {
+        let mut person = Person::new();
+        person.capabilities = HostCapabilities::default();
+        let session = open(&world, "modern", &person).await;
+        let call = session.call("a.task", json!({}));
+        let error = timeout(SOON, call).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), "input_declined", "{error}");
+        await_got(&world, "tasks/cancel", 1).await;
         session.close().await;
     });
 }

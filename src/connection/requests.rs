@@ -129,6 +129,8 @@ impl Question {
         clock: Clock,
     ) -> Result<Answered, CallError> {
         let ends = clock.ends();
+        let when_down = connection.options.when_down.unwrap_or_default();
+        let waits = when_down == WhenDown::Wait;
         match connection.spec.opening {
             _ if self.over.get().is_some() => {}
             // All rounds of it go over the one link that it has.
@@ -139,12 +141,12 @@ impl Question {
                 };
                 return per_call::over(connection, ends, ask).await;
             }
-            Opening::Lazy | Opening::Eager if connection.spec.sleeps() => loop {
-                wake::link(connection, WhenDown::default(), ends).await?;
+            Opening::Lazy | Opening::Eager if connection.spec.sleeps() || waits => loop {
+                wake::link(connection, when_down, ends).await?;
                 match self.ask_awake(connection, clock).await {
-                    // It fell asleep in the moment before.
+                    // It fell asleep, or was lost, in the moment before.
                     Err(CallError::NotReady { phase, .. })
-                        if phase.is_asleep() || connection.falls_asleep() => {}
+                        if waits || phase.is_asleep() || connection.falls_asleep() => {}
                     outcome => return outcome,
                 }
             },
@@ -178,8 +180,10 @@ impl Question {
         let began = Instant::now();
         let traced = telemetry::request_span(&link, (self.method, self.name.as_deref()), id);
         let trace = link.trace_members(traced.span());
+        // A call has those of its tool, which are these, too, if nothing else was said there.
+        let meant = (self.method != "tools/call").then(|| connection.options.meta_members());
         let meta = Meta {
-            added: &self.added,
+            added: meant.as_ref().unwrap_or(&self.added),
             trace: trace.as_deref().unwrap_or_default(),
             ..link.meta(timing.idle.is_some() || self.progress.is_some())
         };

@@ -61,6 +61,8 @@ pub(crate) struct Pursuit {
     held: Option<Hold>,
     /// The questions that were answered: they stand in its state until the server has seen that.
     answered: HashSet<String>,
+    /// Whether the server said that it has ended, in whichever way.
+    ended: bool,
 }
 
 /// The id that a server gave a call that came back as a task.
@@ -85,8 +87,8 @@ pub(super) async fn follow(
     let mut guard =
         CancelOnDrop { connection: Arc::clone(connection), id: created.task_id, on: true };
     let outcome = pursuit.run(clock).await;
-    // One that ran out of time runs on, as far as the server knows.
-    guard.on = matches!(outcome, Err(CallError::TimedOut { .. }));
+    // Whatever else ended the call, the task runs on, as far as the server knows.
+    guard.on = !pursuit.ended;
     let latest = pursuit.held.as_ref().map_or(&answered.link, Hold::link);
     outcome.map_err(|error| about.begun(latest, error))
 }
@@ -101,6 +103,7 @@ impl Pursuit {
             over: None,
             held: None,
             answered: HashSet::new(),
+            ended: false,
         }
     }
 
@@ -164,6 +167,7 @@ impl Pursuit {
             let state: State<'_> = serde_json::from_str(got.result.get())
                 .map_err(|error| about.invalid(error.to_string()))?;
             self.heed(state.poll_interval_ms);
+            self.ended = matches!(&*state.status, "completed" | "failed" | "cancelled");
             match state.status.as_str() {
                 "working" => {}
                 "input_required" => {

@@ -364,16 +364,23 @@ impl Connection {
         self.live_link().as_ref().is_some_and(|link| link.era() == Some(Era::Modern))
     }
 
+    /// Whether it is up only while it is used.
+    fn is_on_demand(&self) -> bool {
+        self.spec.sleeps() || self.spec.opening == Opening::PerCall
+    }
+
     /// Remembers what its server offers, for when it is asleep.
     fn note_offer(&self, link: &Link) {
+        if !self.is_on_demand() {
+            return;
+        }
         self.last_offer.store(link.capabilities().cloned().map(Arc::new));
     }
 
     /// Whether its server offers this: the live one, or the one that the next request wakes. None where
     /// it sleeps, and was never up.
     pub(crate) fn would_offer(&self, capability: &str) -> Option<bool> {
-        let on_demand = self.spec.sleeps() || self.spec.opening == Opening::PerCall;
-        if !on_demand || self.is_ending() {
+        if !self.is_on_demand() || self.is_ending() {
             return Some(self.offers(capability));
         }
         let last = self.last_offer.load();

@@ -5,7 +5,7 @@ mod memory;
 #[cfg(feature = "http")]
 mod remote;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -156,7 +156,8 @@ impl Epoch {
     pub(crate) async fn run(self) {
         let mut course = Course { running: None, stage: Stage::Handshake, live: false };
         // Code of the host runs here, too, such as what provides secrets.
-        if let Err(Panicked) = caught(self.run_link(&mut course)).await {
+        let ended = caught(pin!(self.run_link(&mut course))).await;
+        if let Err(Panicked) = ended {
             self.report_panic(&course);
         }
         if let Some(running) = course.running {

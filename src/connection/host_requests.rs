@@ -3,9 +3,12 @@
 //! Up to MCP 2025-11-25 the questions come as requests of the server, in 2026-07-28 as a part of an
 //! interim result ([`rounds`](super::rounds)). The answers are the same.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use parking_lot::Mutex;
@@ -178,9 +181,10 @@ pub(super) fn ask(
     let (asked, method) = (Arc::clone(connection), method.to_owned());
     let params = params.map(RawValue::to_owned);
     connection.scope.tasks.spawn(&link.span, async move {
+        let answer = pin!(answer(&asked, (&method, Some(&asking.id)), params.as_deref()));
         tokio::select! {
             biased;
-            outcome = caught(answer(&asked, (&method, Some(&asking.id)), params.as_deref())) => {
+            outcome = caught(answer) => {
                 match outcome {
                     Ok(outcome) => asking.answer(&method, outcome),
                     Err(Panicked) => asking.refuse(&method, INTERNAL, "the host failed"),

@@ -155,8 +155,8 @@ impl<'a> Attempts<'a> {
             let outcome = self.send(Way::Live).await;
             // It may have fallen asleep, or been lost, in the moment before.
             let missed = matches!(outcome, Err(CallError::NotReady { .. }));
-            let asleep = connection.falls_asleep() && waits;
-            if !missed || !(asleep || when_down == WhenDown::Wait) {
+            let again = || when_down == WhenDown::Wait || waits && connection.falls_asleep();
+            if !missed || !again() {
                 return outcome;
             }
         }

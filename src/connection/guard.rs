@@ -96,32 +96,37 @@ async fn await_turn(
     deadline: Option<Instant>,
 ) -> Result<(), CallError> {
     let patience = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-    let booked = account.lock().book(connection.guard.born.elapsed(), patience);
-    let wait = booked.map_err(|retry_after| CallError::RateLimited {
+    let now = connection.guard.born.elapsed();
+    let booked = account.lock().book(now, patience);
+    let at = booked.map_err(|retry_after| CallError::RateLimited {
         server: connection.name().to_string(),
         retry_after,
     })?;
-    if !wait.is_zero() {
-        let turn = Turn(Some(account));
-        tokio::time::sleep(wait).await;
+    if at > now {
+        let turn = Turn { account, at, came: false };
+        tokio::time::sleep(at - now).await;
         turn.came();
     }
     Ok(())
 }
 
 /// A booked turn, which is given back if nobody waits for it any more.
-struct Turn<'a>(Option<&'a Mutex<Account>>);
+struct Turn<'a> {
+    account: &'a Mutex<Account>,
+    at: Duration,
+    came: bool,
+}
 
 impl Turn<'_> {
     fn came(mut self) {
-        self.0 = None;
+        self.came = true;
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if let Some(account) = self.0 {
-            account.lock().give_back();
+        if !self.came {
+            self.account.lock().give_back(self.at);
         }
     }
 }

@@ -2,9 +2,9 @@
 
 mod memory;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -22,7 +22,6 @@ use crate::{
 pub(crate) struct Pool {
     of: LimitOf,
     budget: Budget,
-    born: Instant,
     processes: Option<Arc<Semaphore>>,
     starts: Option<Mutex<Starts>>,
     calls: Option<Arc<Semaphore>>,
@@ -48,7 +47,6 @@ impl Pool {
         Arc::new(Self {
             of,
             budget,
-            born: Instant::now(),
             processes: semaphore(budget.processes),
             starts: budget.starts_per_minute.map(|starts| Mutex::new(Starts::new(starts))),
             calls: semaphore(budget.calls),
@@ -96,39 +94,33 @@ impl Pool {
         taken.and_then(Result::ok).map(Some).ok_or_else(|| self.over(item))
     }
 
-    /// Waits for its turn to start a process.
-    async fn turn(&self, deadline: Instant) -> Result<Option<Turn<'_>>, OverBudget> {
-        let Some(starts) = &self.starts else { return Ok(None) };
-        let patience = deadline.saturating_duration_since(Instant::now());
-        let now = self.born.elapsed();
-        let booked = starts.lock().book(now, patience);
-        let wait = booked.map_err(|_| self.over(BudgetItem::StartsPerMinute))?;
-        let turn = Turn { starts, at: now + wait, taken: false };
-        if wait > Duration::ZERO {
-            tokio::time::sleep(wait).await;
-        }
-        Ok(Some(turn))
+    fn starts(&self) -> Option<MutexGuard<'_, Starts>> {
+        self.starts.as_ref().map(Mutex::lock)
     }
 }
 
-/// A booked turn, which is given back unless it is taken: by one who waits no more, or has no turn
-/// elsewhere.
+/// A turn to start a process, booked in both budgets for the same time; given back if nobody waits
+/// for it any more.
 struct Turn<'a> {
-    starts: &'a Mutex<Starts>,
-    at: Duration,
-    taken: bool,
+    budgets: &'a Budgets,
+    at: Instant,
+    came: bool,
 }
 
 impl Turn<'_> {
-    fn take(mut self) {
-        self.taken = true;
+    async fn come(mut self) {
+        if self.at > Instant::now() {
+            tokio::time::sleep_until(self.at).await;
+        }
+        self.came = true;
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if !self.taken {
-            self.starts.lock().give_back(self.at);
+        if !self.came {
+            let starts = self.budgets.0.iter().filter_map(|pool| pool.starts());
+            starts.for_each(|mut starts| starts.give_back(self.at));
         }
     }
 }
@@ -154,12 +146,32 @@ impl Budgets {
         for pool in &self.0 {
             permits.extend(pool.take(BudgetItem::Processes, 1, Some(deadline)).await?);
         }
-        let mut turns = Vec::new();
-        for pool in &self.0 {
-            turns.extend(pool.turn(deadline).await?);
+        if let Some(turn) = self.turn(deadline)? {
+            turn.come().await;
         }
-        turns.into_iter().for_each(Turn::take);
         Ok(Room { _permits: permits })
+    }
+
+    /// Books the next turn to start a process, if starts are counted.
+    fn turn(&self, deadline: Instant) -> Result<Option<Turn<'_>>, OverBudget> {
+        let now = Instant::now();
+        // Both at once, and in this order everywhere.
+        let mut books: Vec<_> =
+            self.0.iter().filter_map(|pool| Some((pool, pool.starts()?))).collect();
+        if books.is_empty() {
+            return Ok(None);
+        }
+        let (mut at, mut asked) = (None, now);
+        while at != Some(asked) {
+            at = Some(asked);
+            for (pool, starts) in &books {
+                let next = starts.next(asked).filter(|&next| next == now || next <= deadline);
+                asked = next.ok_or_else(|| pool.over(BudgetItem::StartsPerMinute))?;
+            }
+        }
+        books.iter_mut().for_each(|(_, starts)| starts.book(asked, now));
+        drop(books);
+        Ok(Some(Turn { budgets: self, at: asked, came: false }))
     }
 
     /// Waits until a call of so many bytes may be sent, and takes its room.
@@ -182,40 +194,58 @@ impl Budgets {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// One start a minute, in both.
-    fn budgets() -> Budgets {
-        let budget = Budget::unlimited().starts_per_minute(1);
-        Budgets::new(budget, &Pool::new(LimitOf::Runtime, budget))
+    fn pool(of: LimitOf) -> Arc<Pool> {
+        Pool::new(of, Budget::unlimited().starts_per_minute(1))
     }
 
-    async fn has_turn(pool: &Pool) -> bool {
-        // Not taken, it is given back.
-        pool.turn(Instant::now()).await.is_ok()
+    /// A session, and a runtime with one start a minute.
+    fn budgets(runtime: &Arc<Pool>) -> Budgets {
+        Budgets([pool(LimitOf::Session), Arc::clone(runtime)])
+    }
+
+    fn has_turn(pool: &Pool) -> bool {
+        pool.starts().unwrap().next(Instant::now()).unwrap() <= Instant::now()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_start_takes_a_turn_of_both() {
-        let budgets = budgets();
+        let budgets = budgets(&pool(LimitOf::Runtime));
         drop(budgets.start(Instant::now()).await.unwrap());
         for pool in &budgets.0 {
-            assert!(!has_turn(pool).await, "{:?}", pool.of);
+            assert!(!has_turn(pool), "{:?}", pool.of);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_may_not_start_by_the_runtime_takes_no_turn_of_the_session() {
-        let budgets = budgets();
-        let [session, runtime] = &budgets.0;
-        runtime.turn(Instant::now()).await.unwrap().unwrap().take();
+        let runtime = pool(LimitOf::Runtime);
+        let budgets = budgets(&runtime);
+        runtime.starts().unwrap().book(Instant::now(), Instant::now());
         assert_eq!(budgets.start(Instant::now()).await.unwrap_err().of, LimitOf::Runtime);
-        assert!(has_turn(session).await, "it was refused");
+        assert!(has_turn(budgets.session()), "it was refused");
         let waiting = budgets.start(Instant::now() + MINUTE);
         tokio::time::timeout(MINUTE / 2, waiting).await.unwrap_err();
-        assert!(has_turn(session).await, "nobody waits any more");
+        assert!(has_turn(budgets.session()), "nobody waits any more");
         drop(budgets.start(Instant::now() + MINUTE).await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_that_waited_for_the_runtime_counts_from_then_on_for_its_session() {
+        let runtime = pool(LimitOf::Runtime);
+        let (busy, late) = (budgets(&runtime), budgets(&runtime));
+        drop(busy.start(Instant::now()).await.unwrap());
+        let deadline = Instant::now() + 10 * MINUTE;
+        drop(late.start(deadline).await.unwrap());
+        let begun = Instant::now();
+        drop(late.start(deadline).await.unwrap());
+        assert!(begun.elapsed() >= MINUTE, "{:?}", begun.elapsed());
+        let next = late.session().starts().unwrap().next(Instant::now());
+        assert!(next >= Some(Instant::now() + MINUTE), "counted when it began");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use tokio::time::Instant;
+
 /// The time within which starts are counted.
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -68,13 +70,12 @@ impl Budget {
     }
 }
 
-/// The starts within the last minute, and those that are booked. Times are durations since it was
-/// made.
+/// The starts within the last minute, and those that are booked.
 #[derive(Debug)]
 pub(crate) struct Starts {
     per_minute: usize,
     /// In order; the last may be yet to come.
-    at: VecDeque<Duration>,
+    at: VecDeque<Instant>,
 }
 
 impl Starts {
@@ -82,28 +83,28 @@ impl Starts {
         Self { per_minute: usize::try_from(per_minute).unwrap_or(usize::MAX), at: VecDeque::new() }
     }
 
-    /// Books a start and says how long it has to wait; or books none, and says how long it would have
-    /// had to, where that is more than `patience`.
-    pub(crate) fn book(&mut self, now: Duration, patience: Duration) -> Result<Duration, Duration> {
+    /// When one may start, no earlier than `from`; never, if none may.
+    pub(crate) fn next(&self, from: Instant) -> Option<Instant> {
         if self.per_minute == 0 {
-            return Err(Duration::MAX);
-        }
-        while self.at.front().is_some_and(|at| *at + MINUTE <= now) {
-            self.at.pop_front();
+            return None;
         }
         // As many as are allowed may have begun within the minute before any start.
         let before = self.at.len().checked_sub(self.per_minute).and_then(|n| self.at.get(n));
-        let at = before.map_or(now, |before| (*before + MINUTE).max(now));
-        let wait = at - now;
-        if wait > patience {
-            return Err(wait);
+        Some(before.map_or(from, |before| (*before + MINUTE).max(from)))
+    }
+
+    /// Books a start for a time that [`next`](Self::next) gave, or a later one.
+    pub(crate) fn book(&mut self, at: Instant, now: Instant) {
+        while self.at.front().is_some_and(|at| *at + MINUTE <= now) {
+            self.at.pop_front();
         }
-        self.at.push_back(at);
-        Ok(wait)
+        // Before those who had to wait for something else as well.
+        let place = self.at.partition_point(|one| *one <= at);
+        self.at.insert(place, at);
     }
 
     /// Takes the booking for this time back, of which nothing came.
-    pub(crate) fn give_back(&mut self, at: Duration) {
+    pub(crate) fn give_back(&mut self, at: Instant) {
         // One that is no longer counted is not there, either.
         if let Some(booked) = self.at.iter().rposition(|one| *one == at) {
             self.at.remove(booked);
@@ -117,53 +118,85 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// Starts, booked one after the other; times are seconds since it was made.
+    struct Booked(Starts, Instant);
+
+    impl Booked {
+        fn new(per_minute: u32) -> Self {
+            Self(Starts::new(per_minute), Instant::now())
+        }
+
+        fn next(&self, from: u32) -> u64 {
+            let next = self.0.next(self.1 + SECOND * from).unwrap();
+            next.duration_since(self.1).as_secs()
+        }
+
+        fn book(&mut self, now: u32) -> u64 {
+            self.book_from(now, now)
+        }
+
+        fn book_from(&mut self, now: u32, from: u32) -> u64 {
+            let at = self.next(from);
+            self.0.book(self.1 + Duration::from_secs(at), self.1 + SECOND * now);
+            at
+        }
+
+        fn give_back(&mut self, at: u32) {
+            self.0.give_back(self.1 + SECOND * at);
+        }
+    }
+
+    fn assert_within_limit(begun: &[u64], per_minute: usize) {
+        assert!(begun.len() > per_minute);
+        for window in begun.windows(per_minute + 1) {
+            assert!(window[per_minute] - window[0] >= 60, "{window:?}");
+        }
+    }
+
     #[test]
     fn no_more_than_so_many_start_within_any_minute() {
-        let mut starts = Starts::new(10);
-        let mut begun = Vec::new();
-        for tenth in 0..3000_u32 {
-            let now = SECOND * tenth / 10;
-            if starts.book(now, Duration::ZERO).is_ok() {
-                begun.push(now);
-            }
-        }
+        let mut starts = Booked::new(10);
+        let free = (0..300).filter(|&now| {
+            let free = starts.next(now) == u64::from(now);
+            free && starts.book(now) == u64::from(now)
+        });
+        let begun: Vec<u64> = free.map(u64::from).collect();
         assert!(begun.len() >= 50, "{}", begun.len());
-        for window in begun.windows(11) {
-            assert!(window[10] - window[0] >= MINUTE, "{window:?}");
-        }
+        assert_within_limit(&begun, 10);
     }
 
     #[test]
     fn who_waits_has_a_turn_and_can_give_it_back() {
-        let mut starts = Starts::new(2);
-        assert_eq!(starts.book(SECOND, MINUTE), Ok(Duration::ZERO));
-        assert_eq!(starts.book(2 * SECOND, MINUTE), Ok(Duration::ZERO));
-        assert_eq!(starts.book(3 * SECOND, 10 * SECOND), Err(58 * SECOND));
-        assert_eq!(starts.book(3 * SECOND, MINUTE), Ok(58 * SECOND));
-        assert_eq!(starts.book(3 * SECOND, MINUTE), Ok(59 * SECOND));
-        assert_eq!(starts.book(3 * SECOND, 2 * MINUTE), Ok(58 * SECOND + MINUTE));
-        starts.give_back(2 * MINUTE + SECOND);
-        assert_eq!(starts.book(3 * SECOND, 2 * MINUTE), Ok(58 * SECOND + MINUTE));
+        let mut starts = Booked::new(2);
+        assert_eq!([1, 2, 3, 3, 3].map(|now| starts.book(now)), [1, 2, 61, 62, 121]);
+        starts.give_back(121);
+        assert_eq!(starts.book(3), 121);
     }
 
     #[test]
     fn a_turn_that_is_given_back_is_not_that_of_another() {
-        let mut starts = Starts::new(1);
-        for turn in 0..3 {
-            assert_eq!(starts.book(Duration::ZERO, 3 * MINUTE), Ok(turn * MINUTE));
+        let mut starts = Booked::new(1);
+        assert_eq!([0; 3].map(|now| starts.book(now)), [0, 60, 120]);
+        starts.give_back(60);
+        assert_eq!(starts.book(0), 180, "the third keeps its own");
+        starts.give_back(60);
+        assert_eq!(starts.book(0), 240, "it was back already");
+    }
+
+    #[test]
+    fn who_starts_later_than_it_might_is_counted_when_it_starts() {
+        for per_minute in [1, 2, 3] {
+            let mut starts = Booked::new(per_minute);
+            // Every third waits for something else, too.
+            let from = |now| if now % 3 == 0 { now + 50 } else { now };
+            let mut begun: Vec<_> = (0..50).map(|now| starts.book_from(now, from(now))).collect();
+            begun.sort_unstable();
+            assert_within_limit(&begun, per_minute as usize);
         }
-        starts.give_back(MINUTE);
-        assert_eq!(
-            starts.book(Duration::ZERO, 3 * MINUTE),
-            Ok(3 * MINUTE),
-            "the third keeps its own"
-        );
-        starts.give_back(MINUTE);
-        assert_eq!(starts.book(Duration::ZERO, 4 * MINUTE), Ok(4 * MINUTE), "it was back already");
     }
 
     #[test]
     fn where_none_may_start_none_does() {
-        assert_eq!(Starts::new(0).book(SECOND, Duration::MAX), Err(Duration::MAX));
+        assert_eq!(Starts::new(0).next(Instant::now()), None);
     }
 }

@@ -265,14 +265,13 @@ impl ActorState {
     fn publish(&self, from: Phase, error: Option<ServerError>) {
         let state = self.lifecycle.state();
         let to = state.phase();
-        let mut published = None;
+        let (mut published, mut restarted) = (None, None);
         self.connection.status.send_if_modified(|status| {
             let epoch = state.epoch();
             let asleep = from.is_asleep();
             if epoch > status.epoch && epoch > 1 && !asleep {
                 status.restarts += 1;
-                let reason = status.last_error.as_ref().map_or("unknown", ServerError::kind);
-                self.connection.usage.meter.restarted(reason);
+                restarted = Some(status.last_error.as_ref().map_or("unknown", ServerError::kind));
             }
             status.epoch = epoch;
             if let Some(error) = &error {
@@ -288,6 +287,10 @@ impl ActorState {
             published = (to != from).then(|| status.clone());
             to != from
         });
+        // Told here, for whoever listens may ask for the status.
+        if let Some(reason) = restarted {
+            self.connection.usage.meter.restarted(reason);
+        }
         if let Some(status) = published {
             self.tell_of(from, status, error.as_ref());
         }

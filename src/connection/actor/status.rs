@@ -67,17 +67,19 @@ pub(crate) fn restart(connection: &Connection) {
 
 /// Writes where the breaker stands, whichever of those who moved it comes last.
 pub(crate) fn breaker_moved(connection: &Connection) {
+    let mut moved = None;
     connection.status.send_if_modified(|status| {
         let state = connection.guard.breaker_state();
-        let moved = status.breaker != state;
+        moved = (status.breaker != state).then_some(state);
         status.breaker = state;
-        if moved {
-            telemetry::breaker_moved(&connection.span, state);
-            connection.usage.meter.breaker(state);
-            connection.scope.book.changed();
-        }
-        moved
+        moved.is_some()
     });
+    // Told here, for whoever listens may ask for the status.
+    if let Some(state) = moved {
+        telemetry::breaker_moved(&connection.span, state);
+        connection.usage.meter.breaker(state);
+        connection.scope.book.changed();
+    }
 }
 
 /// Writes that a connection is given up whose actors die of a defect again and again.

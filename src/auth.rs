@@ -12,6 +12,8 @@ mod discovery;
 #[cfg(feature = "oauth")]
 mod dpop;
 #[cfg(feature = "oauth")]
+mod enterprise;
+#[cfg(feature = "oauth")]
 mod exchange;
 #[cfg(feature = "oauth")]
 mod grant;
@@ -38,9 +40,11 @@ use crate::secret::Secret;
 
 pub(crate) use authority::Authority;
 #[cfg(feature = "oauth")]
+pub use enterprise::EnterpriseManaged;
+#[cfg(feature = "oauth")]
 pub(crate) use grant::Declared;
 #[cfg(feature = "oauth")]
-pub use grant::{ClientCredentials, EnterpriseManaged, JwtBearer};
+pub use grant::{ClientCredentials, JwtBearer};
 #[cfg(feature = "oauth")]
 pub use login::Login;
 #[cfg(feature = "oauth")]

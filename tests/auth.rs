@@ -16,8 +16,8 @@ use std::{
 };
 
 use callboard::{
-    Auth, AuthError, CallError, ClientCredentials, ConnectError, HttpError, JwtBearer, OAuth,
-    Phase, Secret, Server, ServerError, ServerSpec, StreamableHttp,
+    Auth, AuthError, CallError, ClientCredentials, ConnectError, EnterpriseManaged, HttpError,
+    JwtBearer, OAuth, Phase, Secret, Server, ServerError, ServerSpec, StreamableHttp,
 };
 use http_server::{HttpServer, Request, Step, json, whole};
 use remote::{LONG, ended, open, quick};
@@ -294,6 +294,44 @@ fn an_authorization_server_that_does_not_promise_pkce_is_refused() {
         assert!(unusable, "{error}");
         assert!(tokens.asked().iter().all(|asked| asked.path.starts_with("/.well-known/")));
         session.close().await;
+    });
+}
+
+#[test]
+fn an_identity_provider_that_is_down_is_asked_again_and_one_that_refuses_is_not() {
+    world::run(async |world| {
+        for (status, body, wanted) in [
+            (503, "<html>", Phase::BackingOff),
+            (200, "<html>", Phase::BackingOff),
+            (400, r#"{"error":"temporarily_unavailable"}"#, Phase::BackingOff),
+            (400, r#"{"error":"invalid_grant"}"#, Phase::Failed),
+            (401, r#"{"error":"invalid_client"}"#, Phase::Failed),
+        ] {
+            let tokens = TokenServer::start(|n, _| token(&format!("token-{n:04}"), 3600));
+            let provider = TokenServer::start(move |_, _| (status, body.to_owned()));
+            let server = HttpServer::session();
+            described(&tokens, server.url(), &["S256"], |_| (404, "{}".to_owned()));
+            let challenge = challenge(&tokens);
+            for what in ["initialize", "server/discover"] {
+                let challenge = challenge.clone();
+                server.on(what, move |_| whole(401, &[("WWW-Authenticate", &challenge)], ""));
+            }
+            let (issuer, url) = (provider.origin(), provider.url());
+            let user = Secret::literal("id-token-of-a-user");
+            let auth = Auth::enterprise_managed(EnterpriseManaged::new(issuer, url, "me", user));
+            let transport = StreamableHttp::new(server.url()).auth(auth);
+            let session = world.open([quick("a", transport)]).await;
+            let handle = session.server("a").unwrap();
+            let settled = [Phase::BackingOff, Phase::Failed];
+            let seen = await_status(&handle, LONG, |one| settled.contains(&one.phase)).await;
+            assert_eq!(seen.phase, wanted, "{status} {body}: {:?}", seen.last_error);
+            assert!(provider.count() > 0);
+            if wanted == Phase::BackingOff {
+                let again = || provider.count() > 1;
+                world::eventually(LONG, "the provider is asked again", again).await;
+            }
+            session.close().await;
+        }
     });
 }
 

@@ -107,6 +107,7 @@ fn granted(endpoint: &Url, answer: Answer) -> Result<Granted, AuthError> {
     let refusal = matches!(status, 200 | 400 | 401 | 403)
         .then(|| serde_json::from_slice::<Refusal>(&answer.body).ok());
     match refusal.flatten() {
+        Some(Refusal { error: code, .. }) if may_pass(&code) => Err(unavailable(origin, code)),
         Some(Refusal { error: code, error_description }) => {
             let description = error_description.chars().take(400).collect();
             Err(AuthError::Refused { origin, code, description })
@@ -123,7 +124,12 @@ fn is_final(code: &str) -> bool {
     codes.contains(&code)
 }
 
-fn unavailable(origin: String, what: String) -> AuthError {
+/// Whether an error says that asking again may help (RFC 6749, 4.1.2.1; RFC 8628, 3.5).
+pub(super) fn may_pass(code: &str) -> bool {
+    ["server_error", "temporarily_unavailable", "slow_down"].contains(&code)
+}
+
+pub(super) fn unavailable(origin: String, what: String) -> AuthError {
     let source = Box::<dyn std::error::Error + Send + Sync>::from(what).into();
     AuthError::Unavailable { origin, source }
 }

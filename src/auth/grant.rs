@@ -2,11 +2,6 @@
 
 use std::{fmt, sync::Arc};
 
-use oauth2::ClientSecret;
-use reqwest::Url;
-use rmcp::transport::auth::enterprise::{
-    EmaAuthorizationServer, EmaClientAuthentication, EmaExchangeRequest,
-};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
@@ -14,6 +9,7 @@ use super::{
     OAuth,
     authority::Home,
     discovery::Found,
+    enterprise::EnterpriseManaged,
     exchange::{Proof, ask, endpoint},
     http::Asker,
     jwt::{Signer, unique},
@@ -169,58 +165,6 @@ impl JwtBearer {
     }
 }
 
-/// Enterprise-managed authorization: the identity of a user, known to the identity provider of the
-/// enterprise, is exchanged for an assertion (RFC 8693), and that for a token (RFC 7523).
-#[derive(Debug, Clone, PartialEq)]
-#[must_use]
-pub struct EnterpriseManaged {
-    issuer: String,
-    token_url: String,
-    provider_client: (String, Option<Secret>),
-    id_token: Secret,
-    client: (String, Option<Secret>),
-    scopes: Vec<String>,
-}
-
-impl EnterpriseManaged {
-    /// The identity provider: its issuer, where it gives tokens, the id of the client there; and the
-    /// user's ID token from it, resolved for each token.
-    pub fn new(
-        issuer: impl Into<String>,
-        token_url: impl Into<String>,
-        client_id: impl Into<String>,
-        id_token: Secret,
-    ) -> Self {
-        let client_id = client_id.into();
-        Self {
-            issuer: issuer.into(),
-            token_url: token_url.into(),
-            provider_client: (client_id.clone(), None),
-            id_token,
-            client: (client_id, None),
-            scopes: Vec::new(),
-        }
-    }
-
-    /// The secret of the client at the identity provider.
-    pub fn provider_secret(mut self, secret: Secret) -> Self {
-        self.provider_client.1 = Some(secret);
-        self
-    }
-
-    /// The client at the server's own authorization server. Default: the same id, and no secret.
-    pub fn client(mut self, id: impl Into<String>, secret: Option<Secret>) -> Self {
-        self.client = (id.into(), secret);
-        self
-    }
-
-    /// The scopes to ask for. Without any, those that the server wants.
-    pub fn scopes(mut self, scopes: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.scopes = scopes.into_iter().map(Into::into).collect();
-        self
-    }
-}
-
 impl Declared {
     /// Whether a token is come by without a person.
     pub(super) fn is_headless(&self) -> bool {
@@ -231,7 +175,7 @@ impl Declared {
         match self {
             Self::ClientCredentials(declared) => &declared.scopes,
             Self::JwtBearer(declared) => &declared.scopes,
-            Self::Enterprise(declared) => &declared.scopes,
+            Self::Enterprise(declared) => declared.declared_scopes(),
             Self::Person(declared) => &declared.scopes,
         }
     }
@@ -278,15 +222,15 @@ impl Declared {
 }
 
 /// One request for a token.
-struct Round<'a> {
-    home: &'a Home,
-    asker: &'a Asker,
-    found: &'a Found,
-    resource: &'a str,
-    scope: String,
+pub(super) struct Round<'a> {
+    pub(super) home: &'a Home,
+    pub(super) asker: &'a Asker,
+    pub(super) found: &'a Found,
+    pub(super) resource: &'a str,
+    pub(super) scope: String,
 }
 
-type Obtained = Result<(Granted, Client), AuthError>;
+pub(super) type Obtained = Result<(Granted, Client), AuthError>;
 
 impl Round<'_> {
     async fn ask(
@@ -302,7 +246,7 @@ impl Round<'_> {
     }
 }
 
-fn client(id: &str, secret: Option<SecretString>, in_body: bool) -> Client {
+pub(super) fn client(id: &str, secret: Option<SecretString>, in_body: bool) -> Client {
     Client { id: id.to_owned(), secret, in_body, redirect_uri: None }
 }
 
@@ -351,58 +295,4 @@ impl JwtBearer {
         let granted = round.ask(&Proof::Form, form).await?;
         Ok((granted, client(self.client_id.as_deref().unwrap_or_default(), None, true)))
     }
-}
-
-impl EnterpriseManaged {
-    async fn obtain(&self, round: &Round<'_>) -> Obtained {
-        let id_token = round.home.resolve(&self.id_token).await?;
-        let (provider_id, provider_secret) = &self.provider_client;
-        let provider = EmaAuthorizationServer::new(&self.issuer, &self.token_url, provider_id)
-            .with_client_authentication(shown(round, provider_secret.as_ref(), false).await?);
-        let (id, secret) = &self.client;
-        let in_body = round.found.takes_body && !round.found.takes_header;
-        let own = &round.found;
-        let own = EmaAuthorizationServer::new(&own.issuer, &own.token_endpoint, id)
-            .with_client_authentication(shown(round, secret.as_ref(), in_body).await?);
-        let resource = round.resource;
-        let request = EmaExchangeRequest::new_with_id_token(
-            provider,
-            own,
-            resource,
-            id_token.expose_secret(),
-        )
-        .with_scopes(round.scope.split_whitespace());
-        // rmcp's errors hold no tokens.
-        let token = request.exchange(round.asker, round.asker).await.map_err(|error| {
-            let origin = Url::parse(&self.issuer).map(|url| crate::spec::origin(&url));
-            AuthError::Refused {
-                origin: origin.unwrap_or_else(|_| "the identity provider".to_owned()),
-                code: "exchange".to_owned(),
-                description: error.to_string(),
-            }
-        })?;
-        let granted = Granted {
-            access_token: SecretString::from(token.access_token.secret().clone()),
-            token_type: None,
-            expires_in: token.expires_in.map(|lifetime| lifetime.as_secs_f64()),
-            refresh_token: None,
-            scope: None,
-        };
-        Ok((granted, client(id, None, in_body)))
-    }
-}
-
-/// A secret, the way that it is to be shown.
-async fn shown(
-    round: &Round<'_>,
-    secret: Option<&Secret>,
-    in_body: bool,
-) -> Result<EmaClientAuthentication, AuthError> {
-    let Some(secret) = secret else { return Ok(EmaClientAuthentication::None) };
-    let secret = round.home.resolve(secret).await?;
-    let secret = ClientSecret::new(secret.expose_secret().to_owned());
-    Ok(match in_body {
-        true => EmaClientAuthentication::ClientSecretPost(secret),
-        false => EmaClientAuthentication::ClientSecretBasic(secret),
-    })
 }

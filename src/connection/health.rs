@@ -1,7 +1,7 @@
 //! Whether the server is still there: asked when something casts doubt on it, and now and then when
 //! nothing comes from it, if the host wants that.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use super::{
     ask::{AskError, ask},
@@ -56,10 +56,12 @@ pub(super) async fn watch(link: Arc<Link>, check: HealthCheck, prober: Arc<impl 
 
 async fn until_lost(link: &Arc<Link>, check: HealthCheck, prober: &impl Prober) -> DownReason {
     let timing = Timing { idle: None, total: Some(check.probe_within) };
+    // It goes on while calls time out: they do not show that the server is there.
+    let mut idle = pin!(link.pulse.idle(check.probe_every));
     loop {
         tokio::select! {
             () = link.pulse.doubted() => {}
-            () = link.pulse.idle(check.probe_every) => {}
+            () = &mut idle => {}
             () = link.pulse.timed_out() => {
                 let calls = link.unanswered();
                 if check.is_down(calls) {
@@ -73,5 +75,6 @@ async fn until_lost(link: &Arc<Link>, check: HealthCheck, prober: &impl Prober) 
         if let Some(cause) = Box::pin(prober.probe(link, timing)).await {
             return DownReason::new(cause);
         }
+        idle.set(link.pulse.idle(check.probe_every));
     }
 }

@@ -9,23 +9,17 @@ mod world;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, mpsc},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use callboard::{
-    BreakerState, CallError, CallOptions, CircuitBreaker, Delivery, Limits, RateLimit, Server,
-    ServerSpec, Session,
+    BreakerState, CallError, CallOptions, CircuitBreaker, Delivery, Limits, RateLimit, ServerSpec,
+    Session,
 };
 use person::Person;
 use serde_json::json;
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::{
-    Layer,
-    layer::{Context, SubscriberExt as _},
-    util::SubscriberInitExt as _,
-};
 use world::{World, await_status, eventually};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -103,40 +97,6 @@ fn a_breaker_opens_tries_and_closes() {
         assert_eq!(state(&session), BreakerState::Closed);
         say(&session, "{}").await.unwrap();
         eventually(LONG, "nothing else came", || calls(&world) == 6).await;
-    });
-}
-
-/// Asks for the status of a server whenever it is told of a change of it.
-struct Curious {
-    server: Mutex<Option<Server>>,
-    seen: Mutex<Vec<Option<BreakerState>>>,
-}
-
-impl<S: Subscriber> Layer<S> for &'static Curious {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let Some(server) = self.server.lock().unwrap().clone() else { return };
-        if event.metadata().target() == "callboard::status" {
-            // On another thread: it could not say that it does not come back.
-            let (answer, answered) = mpsc::channel();
-            std::thread::spawn(move || answer.send(server.status().breaker));
-            let breaker = answered.recv_timeout(10 * SECOND).expect("a status while it is told of");
-            self.seen.lock().unwrap().push(breaker);
-        }
-    }
-}
-
-#[test]
-fn who_is_told_of_a_change_may_ask_for_the_status() {
-    static CURIOUS: Curious = Curious { server: Mutex::new(None), seen: Mutex::new(Vec::new()) };
-    world::run_on_one_thread(LONG, async |world| {
-        let _guard = tracing_subscriber::registry().with(&CURIOUS).set_default();
-        let breaker = CircuitBreaker::default().threshold(1);
-        let session = open(&world, puppet(&world).circuit_breaker(breaker)).await;
-        *CURIOUS.server.lock().unwrap() = session.server("a");
-        assert_eq!(hang(&session).await.kind(), "timed_out");
-        *CURIOUS.server.lock().unwrap() = None;
-        let seen = CURIOUS.seen.lock().unwrap().clone();
-        assert!(matches!(seen[..], [Some(BreakerState::Open { .. })]), "{seen:?}");
     });
 }
 

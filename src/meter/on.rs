@@ -81,13 +81,13 @@ impl ToolMeter {
     }
 
     fn of_kind(&self, kind: &'static str) -> Outcome {
-        let mut failed = self.failed.lock();
-        if let Some((_, outcome)) = failed.iter().find(|(known, _)| *known == kind) {
+        if let Some((_, outcome)) = self.failed.lock().iter().find(|(known, _)| *known == kind) {
             return outcome.clone();
         }
+        // Registered without the lock: a recorder is foreign code. Twice is once.
         let labels = (&*self.labels, &self.id);
         let outcome = Outcome::new(labels, self.transport, "failed", Some(kind));
-        failed.push((kind, outcome.clone()));
+        self.failed.lock().push((kind, outcome.clone()));
         outcome
     }
 }

@@ -65,26 +65,36 @@ impl Link {
 
     /// Queues a notification of ours.
     pub(crate) fn notify(&self, mut frame: Vec<u8>, method: &str) {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         if state.down.is_none() {
-            self.count_sent(None, frame.len());
-            state.recorder.frame((Instant::now(), 0, EntryKind::Sent), &[&frame]);
-            drop(self.dispatch(state, None, &mut frame, Subject { method, ..Subject::default() }));
+            self.send_off(state, &mut frame, Subject { method, ..Subject::default() });
         }
     }
 
     /// Queues our answer to a question of the server. A server that asks on without reading the
     /// answers takes its link down: dropping an answer would leave it waiting.
     pub(crate) fn answer(&self, mut frame: Vec<u8>) {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         let queued = self.post.as_ref().map_or(state.outbox.unasked(), |post| post.unasked());
         if state.down.is_none() && queued < UNREAD_ANSWERS {
-            self.count_sent(None, frame.len());
-            state.recorder.frame((Instant::now(), 0, EntryKind::Sent), &[&frame]);
-            return drop(self.dispatch(state, None, &mut frame, Subject::default()));
+            return self.send_off(state, &mut frame, Subject::default());
         }
         drop(state);
         self.go_down(DownReason::new(DownCause::NotReading { queued }));
+    }
+
+    /// Sends what is no request.
+    fn send_off(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        frame: &mut Vec<u8>,
+        subject: Subject<'_>,
+    ) {
+        let length = frame.len();
+        state.recorder.frame((Instant::now(), 0, EntryKind::Sent), &[frame]);
+        drop(self.dispatch(state, None, frame, subject));
+        // Without the lock, for whoever listens may ask how the link fares.
+        self.count_sent(None, length);
     }
 
     /// Sends a frame on its way, whichever that is.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use callboard::{
     Backoff, Budget, BudgetItem, CallError, CallOptions, ConnectError, Delivery, DownCause,
-    LimitOf, Limits, OverBudget, RestartPolicy, Runtime, RuntimeBuilder, ServerError, ServerSpec,
-    Session, Status,
+    LimitOf, Limits, OverBudget, Phase, RestartPolicy, Runtime, RuntimeBuilder, ServerError,
+    ServerSpec, Session, Status, WhenDown,
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -122,7 +122,10 @@ async fn bounded(world: &World, of: LimitOf, budget: Budget) -> (World, Session)
     let builder = Runtime::builder().budget(mine(LimitOf::Runtime));
     let inner = within(world, builder).await;
     let session = inner.runtime.session("s").budget(mine(LimitOf::Session));
-    let specs = ["a", "b"].map(|name| ServerSpec::new(name, inner.script("puppet.py")));
+    let hour = Duration::from_secs(3600);
+    let restart = RestartPolicy::on_failure().backoff(Backoff::new(hour, hour));
+    let spec = |name| ServerSpec::new(name, inner.script("puppet.py")).restart(restart.clone());
+    let specs = ["a", "b"].map(spec);
     let session = session.servers(specs).open().await.unwrap();
     session.settled().await;
     (inner, session)
@@ -181,6 +184,27 @@ fn a_call_waits_for_room_and_is_told_if_there_is_none_in_time() {
             assert_eq!(refused(&large), ("a", of, BudgetItem::Bytes, 1000));
             inner.runtime.shutdown().await;
         }
+    });
+}
+
+#[test]
+fn a_call_that_waits_for_its_server_takes_no_room_from_others() {
+    world::run(async |world| {
+        let budget = Budget::unlimited().calls(1);
+        let (inner, session) = bounded(&world, LimitOf::Session, budget).await;
+        let a = session.server("a").unwrap();
+        // It is started again, but not for a long time.
+        world::signal(a.status().pid.unwrap(), rustix::process::Signal::KILL);
+        await_status(&a, LONG, |status| status.phase == Phase::BackingOff).await;
+        let waits = CallOptions::default().when_down(WhenDown::Wait);
+        let say = |id: &str| session.call(id, json!({ "result": "{}" })).with_options(&waits);
+        let waiting = tokio::spawn(say("a.say"));
+        let queued = || inner.runtime.snapshot().sessions[0].servers[0].traffic.queued == 1;
+        eventually(LONG, "the first waits", queued).await;
+        tokio::time::timeout(LONG, say("b.say")).await.expect("there is room").unwrap();
+        a.restart();
+        waiting.await.unwrap().unwrap();
+        inner.runtime.shutdown().await;
     });
 }
 

@@ -11,8 +11,8 @@ mod world;
 use std::time::Duration;
 
 use callboard::{
-    CallError, ConnectError, Delivery, DownCause, Event, Events, HttpError, Phase, RestartPolicy,
-    ServerError, ServerSpec, Status, StreamableHttp,
+    CallError, CallOptions, ConnectError, Delivery, DownCause, Event, Events, HttpError, Phase,
+    RateLimit, RestartPolicy, ServerError, ServerSpec, Status, StreamableHttp, WhenDown,
 };
 use http_server::{HttpServer, Step, status};
 use remote::{LONG, ended, hold, is_unharmed, open, quick, ready_after, ready_in, remote};
@@ -290,6 +290,59 @@ fn a_probe_that_is_not_answered_is_the_end_of_the_link() {
             session.call("a.echo", ()).await.unwrap();
             server.release();
         }
+    });
+}
+
+/// Calls that time out show nothing of whether it is there, and do not put the probe off.
+#[test]
+fn a_server_that_hangs_is_found_out_however_many_calls_time_out() {
+    world::run(async |world| {
+        let every = Duration::from_millis(500);
+        let spec =
+            |server: &HttpServer| quick("a", StreamableHttp::new(server.url()).probe_every(every));
+        let server = HttpServer::session();
+        let session = open(&world, spec(&server)).await;
+        let handle = session.server("a").unwrap();
+        server.on("ping", |_| vec![Step::Hold]);
+        server.on("tools/call echo", |_| vec![Step::Hold]);
+        let hang = async {
+            loop {
+                let call = session.call("a.echo", object!({}));
+                drop(call.total_timeout(every / 10).await);
+            }
+        };
+        tokio::select! {
+            () = hang => {}
+            lost = await_status(&handle, LONG * 2, |status| !status.is_ready()) => {
+                let Some(ServerError::Down(reason)) = &lost.last_error else { panic!("{lost:?}") };
+                assert!(matches!(reason.kind(), DownCause::Unresponsive { .. }), "{reason:?}");
+            }
+        }
+        server.release();
+    });
+}
+
+/// Who waits for its server takes no turn: turns that pass while it is down are no calls at once.
+#[test]
+fn calls_that_waited_for_a_server_come_in_their_turns() {
+    world::run(async |world| {
+        let mut server = HttpServer::session();
+        let limit = RateLimit::new(4, Duration::from_secs(1)).burst(1);
+        let waiting = CallOptions::default().when_down(WhenDown::Wait);
+        let spec = remote(&server).rate_limit(limit).call_options(waiting);
+        let session = open(&world, spec).await;
+        let handle = session.server("a").unwrap();
+        server.kill();
+        ended(session.call("a.echo", ())).await.unwrap_err();
+        await_status(&handle, LONG, |status| status.phase == Phase::BackingOff).await;
+        let calls: Vec<_> = (0..4).map(|_| tokio::spawn(session.call("a.echo", ()))).collect();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        server.revive();
+        let began = Instant::now();
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+        assert!(began.elapsed() >= Duration::from_millis(700), "{:?}", began.elapsed());
     });
 }
 

@@ -56,8 +56,8 @@ impl Guard {
     }
 }
 
-/// Lets a call in, or says why not: at once where the breaker is open, otherwise after a wait that is
-/// no longer than until its deadline.
+/// Lets a call in, or says why not: at once where the breaker is open, otherwise after a wait for a
+/// place that is no longer than until its deadline.
 pub(super) async fn enter(
     connection: &Connection,
     deadline: Option<Instant>,
@@ -65,9 +65,6 @@ pub(super) async fn enter(
     let guard = &connection.guard;
     let pass = guard.breaker.as_ref().map(|breaker| Pass::take(connection, breaker)).transpose()?;
     let place = place(connection, deadline).await?;
-    if let Some(account) = &guard.account {
-        await_turn(connection, account, deadline).await?;
-    }
     Ok(Entered { pass, _place: place })
 }
 
@@ -90,11 +87,13 @@ pub(super) async fn place(
     })
 }
 
-async fn await_turn(
+/// Waits for the turn of a call, where calls are spread; once the link is there that it goes over, or
+/// all the turns that come while there is none would be taken at once.
+pub(super) async fn turn(
     connection: &Connection,
-    account: &Mutex<Account>,
     deadline: Option<Instant>,
 ) -> Result<(), CallError> {
+    let Some(account) = &connection.guard.account else { return Ok(()) };
     let patience = deadline.map(|at| at.saturating_duration_since(Instant::now()));
     let now = connection.guard.born.elapsed();
     let booked = account.lock().book(now, patience);

@@ -8,6 +8,7 @@ use super::{Call, Stage, Way};
 use crate::{
     approval::ApprovalRequest,
     arguments::Arguments,
+    budget::Room,
     catalog::Tool,
     connection::{
         Connection,
@@ -125,7 +126,6 @@ impl<'a> Attempts<'a> {
     async fn attempt(&self) -> Result<Output, CallError> {
         let queued = self.connection().usage.queue();
         let entered = guard::enter(self.connection(), self.deadline).await?;
-        let _room = self.connection().room(self.arguments.size_hint(), self.deadline).await?;
         drop(queued);
         let outcome = if self.connection().spec.opening == Opening::PerCall {
             self.over_a_link_of_its_own().await
@@ -136,7 +136,18 @@ impl<'a> Attempts<'a> {
         outcome
     }
 
+    /// Waits for its turn, unless it had that, and for room in the budgets.
+    async fn admitted(&self, had_turn: &mut bool) -> Result<Room, CallError> {
+        let _queued = self.connection().usage.queue();
+        if !std::mem::replace(had_turn, true) {
+            guard::turn(self.connection(), self.deadline).await?;
+        }
+        self.connection().room(self.arguments.size_hint(), self.deadline).await
+    }
+
     async fn over_a_link_of_its_own(&self) -> Result<Output, CallError> {
+        // Before there is a process that would wait with it.
+        let _room = self.admitted(&mut false).await?;
         let transient = per_call::open(self.connection(), self.deadline).await?;
         let outcome = self.send(Way::Over(Arc::clone(&transient.link))).await;
         transient.close(self.deadline).await;
@@ -146,12 +157,15 @@ impl<'a> Attempts<'a> {
     async fn over_the_live_link(&self) -> Result<Output, CallError> {
         let connection = self.connection();
         let when_down = self.tool.options().when_down.unwrap_or_default();
+        let mut had_turn = false;
         loop {
             let waits = when_down == WhenDown::Wait || connection.spec.sleeps();
             if waits {
                 let _queued = connection.usage.queue();
                 wake::link(connection, when_down, self.deadline).await?;
             }
+            // Who waits for one server takes no room from the calls of others.
+            let _room = self.admitted(&mut had_turn).await?;
             let outcome = self.send(Way::Live).await;
             // It may have fallen asleep, or been lost, in the moment before.
             let missed = matches!(outcome, Err(CallError::NotReady { .. }));

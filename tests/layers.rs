@@ -264,6 +264,12 @@ fn a_call_that_is_tried_again_is_approved_once() {
 
 /// Lists `say` as read-only, and `wait`, which the server answers as `say` does not.
 async fn cached(world: &World, policy: CachePolicy, limits: Limits, trusted: bool) -> Session {
+    let spec = readable(world, policy).limits(limits);
+    let spec = if trusted { spec.trust_annotations() } else { spec };
+    world.runtime.session("s").server(spec.required()).open().await.unwrap()
+}
+
+fn readable(world: &World, policy: CachePolicy) -> ServerSpec {
     let listed = world.folder().join("listed");
     let tools = r#"{"tools":[
         {"name":"say","inputSchema":{"type":"object"},"annotations":{"readOnlyHint":true}},
@@ -271,10 +277,7 @@ async fn cached(world: &World, policy: CachePolicy, limits: Limits, trusted: boo
     std::fs::write(&listed, tools.replace('\n', "")).unwrap();
     let log = world.folder().join("log");
     let stdio = world.script("puppet.py").arg("--log").arg(log).arg("--list").arg(listed);
-    let spec = ServerSpec::new("a", stdio).required().limits(limits);
-    let spec = spec.call_options(CallOptions::default().cache(policy));
-    let spec = if trusted { spec.trust_annotations() } else { spec };
-    world.runtime.session("s").server(spec).open().await.unwrap()
+    ServerSpec::new("a", stdio).call_options(CallOptions::default().cache(policy))
 }
 
 const TEXT: &str = r#"{"content":[{"type":"text","text":"kept"}]}"#;
@@ -312,6 +315,33 @@ fn the_same_call_is_answered_from_what_was_kept() {
         session.server("a").unwrap().rediscover().await.unwrap();
         ask(json!({ "result": TEXT, "b": 2, "a": [2] })).await;
         assert_eq!(calls(&world).len(), 5, "the server has listed its tools anew");
+    });
+}
+
+/// Each call lists the tools again, and mostly they are the same.
+#[test]
+fn what_is_kept_of_a_server_that_each_call_opens_lasts_until_its_tools_change() {
+    world::run(async |world| {
+        let spec = readable(&world, CachePolicy::keep_for(600 * SECOND)).trust_annotations();
+        let session = world.runtime.session("s").server(spec.per_call()).open().await.unwrap();
+        let ask = async |n: u32| session.call("a.say", json!({ "result": TEXT, "n": n })).await;
+        ask(1).await.unwrap();
+        let version = session.tools().version();
+        for _ in 0..3 {
+            ask(1).await.unwrap();
+        }
+        assert_eq!(calls(&world).len(), 1);
+        ask(2).await.unwrap();
+        ask(1).await.unwrap();
+        assert_eq!(calls(&world).len(), 2, "another call is no reason to forget");
+        assert_eq!(session.tools().version(), version);
+        let other = r#"{"tools":[{"name":"say","inputSchema":{"type":"object"},
+            "annotations":{"readOnlyHint":true},"title":"new"}]}"#;
+        std::fs::write(world.folder().join("listed"), other.replace('\n', "")).unwrap();
+        ask(3).await.unwrap();
+        assert!(session.tools().version() > version);
+        ask(1).await.unwrap();
+        assert_eq!(calls(&world).len(), 4, "its tools have changed");
     });
 }
 

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use super::{Catalog, CatalogFault, Listing, Route, Tool};
+use super::{Catalog, CatalogFault, Listing, Route, Tool, tool::Description};
 use crate::connection::Connection;
 
 /// The lists of a session's servers, and the catalog made of them.
@@ -99,6 +99,17 @@ impl Board {
     /// The tools that the server at this place has on the board.
     pub(crate) fn tools_of(&self, place: usize) -> Vec<Tool> {
         self.lists.lock().posted.get(&place).map(|posted| posted.tools.clone()).unwrap_or_default()
+    }
+
+    /// Whether the server at this place has listed just this; its faults count where it did not.
+    pub(crate) fn lists(&self, place: usize, listing: &Listing) -> bool {
+        let lists = self.lists.lock();
+        let Some(posted) = lists.posted.get(&place).filter(|posted| posted.listed) else {
+            return false;
+        };
+        let [now, before] = [listing.faults.len(), posted.faults.len()];
+        let tools = posted.tools.iter().map(Tool::raw);
+        now == before && tools.eq(listing.tools.iter().map(Description::raw))
     }
 
     /// Whether the server at this place has put up a list.

@@ -166,6 +166,15 @@ pub(crate) fn post(connection: &Arc<Connection>, mut listing: Listing) {
     scope.events.send(|| Event::Catalog { version: catalog.version() });
 }
 
+/// The same, where the server is asked again and again, and mostly lists what it did before: then
+/// nothing has changed, and what was kept of its answers still holds.
+pub(crate) fn post_if_new(connection: &Arc<Connection>, mut listing: Listing) {
+    listing.retain(|tool| connection.spec.offers(tool));
+    if !connection.scope.board.lists(connection.place, &listing) {
+        post(connection, listing);
+    }
+}
+
 /// Puts up what a server listed in an earlier session.
 pub(crate) fn put_up(connection: &Arc<Connection>, saved: &SavedTools) {
     let (server, prefix) = (connection.name().as_ref(), connection.spec.tool_prefix());

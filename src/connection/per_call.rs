@@ -114,7 +114,7 @@ pub(super) async fn open(
         None => return Err(not_ready(None)),
     };
     *connection.per_call.era.lock() = Some(opened.agreement.era);
-    listing::post(connection, opened.listing);
+    listing::post_if_new(connection, opened.listing);
     Ok(Transient { link: opened.link, stop, gone })
 }
 

@@ -76,6 +76,8 @@ pub(crate) async fn listed(
 /// Lists a server's tools now, starting it if need be.
 pub(crate) async fn list_again(connection: &Arc<Connection>) -> Result<(), CallError> {
     if connection.spec.opening == Opening::PerCall {
+        // As after any list that the host asked for, also where it is the same.
+        connection.cache.forget();
         return per_call::list(connection, None).await;
     }
     link(connection, WhenDown::Wait, None).await?;

@@ -218,6 +218,7 @@ impl Runtime {
         let connections: Vec<_> = servers.into_iter().enumerate().map(connect).collect();
         scope.board.arrange((0..connections.len()).collect(), Vec::new());
         let roster = Arc::new(Roster::new(connections.clone()));
+        let mut unopened = Unopened(Some(Arc::clone(&scope)));
         if let Some(saved) = saved {
             connections.iter().for_each(|connection| listing::put_up(connection, &saved));
         }
@@ -237,6 +238,7 @@ impl Runtime {
             self.inner.supervisor.open(arguments).await.map_err(|_| OpenError::RuntimeClosed)?;
         let open = OpenSession { port, ended: CancellationToken::new() };
         if self.register(number, &open, &scope, &roster) {
+            unopened.0 = None;
             return Ok(Session::new(self.clone(), open, scope, (roster, options)));
         }
         open.port.close();
@@ -275,6 +277,18 @@ impl Runtime {
             drop(last_rites);
         });
         true
+    }
+}
+
+/// A session that is being opened. If that comes to nothing, its tools are taken down: they hold their
+/// connections, which hold the board that they are on.
+struct Unopened(Option<Arc<SessionScope>>);
+
+impl Drop for Unopened {
+    fn drop(&mut self) {
+        if let Some(scope) = &self.0 {
+            scope.board.clear();
+        }
     }
 }
 

@@ -1,16 +1,22 @@
 //! What is said about calls is inherited, and tools are chosen from sets.
 
+#[path = "support/person.rs"]
+mod person;
 #[path = "support/world.rs"]
 mod world;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use callboard::{
-    CallError, CallOptions, Runtime, SavedTools, ServerSpec, Session, Tool, ToolSet, TypedError,
+    CallError, CallOptions, OpenError, Runtime, SavedTools, Secret, ServerSpec, Session, Tool,
+    ToolSet, TypedError,
 };
+use person::Person;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use world::World;
+use world::{World, eventually};
+
+const LONG: Duration = Duration::from_secs(30);
 
 /// What the puppet lists instead of its own tools; it answers any of them as it answers `say`.
 const LISTED: &str = r#"{"tools":[
@@ -164,6 +170,23 @@ fn a_set_can_be_written_down_and_read_again() {
         assert_eq!(world.processes().len(), 0);
         let said = session.call("a.say", json!({ "result": "{}" })).await.unwrap();
         assert_eq!((said.raw(), server.status().epoch), ("{}", 1));
+    });
+}
+
+/// Tools hold their connections, and these their session.
+#[test]
+fn nothing_is_left_of_a_session_with_saved_tools_that_did_not_open() {
+    world::run(async |world| {
+        let session = open(&world).await;
+        let saved = serde_json::to_string(&session.toolset()).unwrap();
+        session.close().await;
+        let host = Person::new();
+        let missing = Secret::file(world.folder().join("missing"));
+        let builder = world.runtime.session("again").host(host.clone()).secrets([missing]);
+        let saved: SavedTools = serde_json::from_str(&saved).unwrap();
+        let builder = builder.server(puppet(&world, "a").lazy()).saved_tools(saved);
+        let OpenError::Secret(_) = builder.open().await.unwrap_err() else { panic!() };
+        eventually(LONG, "nobody holds it", || Arc::strong_count(&host.asked) == 1).await;
     });
 }
 

@@ -94,6 +94,27 @@ fn requests_for_prompts_resources_and_tasks_say_what_they_are_about() {
     });
 }
 
+/// A second attempt is the same call: what the host wanted of it still holds.
+#[test]
+fn a_task_is_the_hosts_also_after_a_header_mismatch() {
+    world::run(async |world| {
+        let server = HttpServer::modern();
+        server.configure(|settings| {
+            settings.families = true;
+            settings.tools.push(tool("slow", &object!({})));
+        });
+        let session = open(&world, remote(&server)).await;
+        server.on_first(1, "tools/call slow", |request| {
+            json(400, &refusal(request, -32020, "mismatch"))
+        });
+        let detached = session.call("a.slow", ()).detach().await.unwrap();
+        let Detached::Task(task) = detached else { panic!("{detached:?}") };
+        assert_eq!(server.count("tools/call slow"), 2);
+        task.cancel().await.unwrap();
+        session.close().await;
+    });
+}
+
 fn annotated() -> Value {
     let inner = object!({ "type": "string", "x-mcp-header": "Inner" });
     object!({

@@ -10,7 +10,7 @@ mod world;
 use std::{sync::Arc, time::Duration};
 
 use both::{SOON, await_got, got, open, server};
-use callboard::{FormAnswer, FormQuestion, Host, HostCapabilities, HostFuture, ServerSpec};
+use callboard::{Budget, FormAnswer, FormQuestion, Host, HostCapabilities, HostFuture, ServerSpec};
 use person::Person;
 use serde_json::{Value, json};
 use tokio::{
@@ -161,6 +161,30 @@ fn a_question_goes_with_its_link() {
         let (output, ()) = tokio::join!(call, exits);
         assert_eq!(output.unwrap_err().kind(), "transport_down");
         session.close().await;
+    });
+}
+
+/// C29: such a call is made once more, with all that it was made with, in the room that it has.
+#[test]
+fn a_call_after_a_visit_has_its_progress_and_its_place_in_the_budget() {
+    world::run(async |world| {
+        for budget in [Budget::unlimited(), Budget::unlimited().calls(1)] {
+            let (builder, person) = (world.runtime.session("test"), Person::new());
+            let spec = ServerSpec::new("a", server(&world, "legacy")).required();
+            let builder = builder.host(person.clone()).budget(budget).server(spec);
+            let session = builder.open().await.unwrap();
+            let mut call = session.call("a.sign", json!({}));
+            let mut progress = call.progress();
+            let output = timeout(SOON, call).await.expect("it has its room").unwrap();
+            assert_eq!(output.text(), "counted");
+            assert_eq!(person.asked(), ["visit a https://example.com/"]);
+            let mut steps = 0;
+            while progress.next().await.is_some() {
+                steps += 1;
+            }
+            assert_eq!(steps, 3, "{budget:?}");
+            session.close().await;
+        }
     });
 }
 

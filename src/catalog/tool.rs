@@ -85,6 +85,11 @@ impl Tool {
         Self { inner: Arc::new(inner) }
     }
 
+    /// Whether both are of the same version of the server's list, and of one handle.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// Itself, or the same tool of what has taken the place of its server since.
     fn current(&self) -> Self {
         let Inner { connection, own, .. } = &*self.inner;
@@ -276,6 +281,11 @@ impl Description {
     /// As the server knows it.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// As the server described it.
+    pub(super) fn raw(&self) -> &str {
+        self.raw.get()
     }
 
     /// Checks what must be right for the tool to be called at all; the rest is the host's to judge.

@@ -105,6 +105,9 @@ struct More {
     detached: bool,
 }
 
+/// Who listens to its progress, and whether a task is handed to the host: of each message that it takes.
+type Wishes = (Option<Writer<ProgressReport>>, bool);
+
 /// A token, and the wait for it.
 #[derive(Debug)]
 struct Cancel {
@@ -249,6 +252,11 @@ impl Call {
 
     fn more(&mut self) -> &mut More {
         self.more.get_or_insert_default()
+    }
+
+    fn wishes(&self) -> Wishes {
+        let more = self.more.as_ref();
+        more.map(|more| (more.progress.clone(), more.detached)).unwrap_or_default()
     }
 
     fn begin(&mut self, waker: &Waker) -> Result<(), CallError> {

@@ -15,6 +15,7 @@ use super::{
     per_call, rounds, wake,
 };
 use crate::{
+    budget::Room,
     error::CallError,
     policy::WhenDown,
     progress::ProgressReport,
@@ -23,6 +24,9 @@ use crate::{
     telemetry,
     wire::{self, Answer, Meta, RawResult},
 };
+
+/// The method of a call.
+const CALL: &str = "tools/call";
 
 /// A request of the host, as often as it may have to be sent.
 pub(crate) struct Question {
@@ -160,7 +164,11 @@ impl Question {
         connection: &Arc<Connection>,
         clock: Clock,
     ) -> Result<Answered, CallError> {
-        let _room = connection.room(self.members.len(), clock.ends()).await?;
+        // A call that is made once more has its room still.
+        let _room = match self.method {
+            CALL => Room::default(),
+            _ => connection.room(self.members.len(), clock.ends()).await?,
+        };
         let answered = self.send(connection, clock.left(), &[]).await?;
         rounds::complete(connection, self, answered, clock).await
     }
@@ -181,7 +189,7 @@ impl Question {
         let traced = telemetry::request_span(&link, (self.method, self.name.as_deref()), id);
         let trace = link.trace_members(traced.span());
         // A call has those of its tool, which are these, too, if nothing else was said there.
-        let meant = (self.method != "tools/call").then(|| connection.options.meta_members());
+        let meant = (self.method != CALL).then(|| connection.options.meta_members());
         let meta = Meta {
             added: meant.as_ref().unwrap_or(&self.added),
             trace: trace.as_deref().unwrap_or_default(),
@@ -224,7 +232,7 @@ impl Question {
         let outcome =
             outcome.map_err(|error| about.redacted(error).on_record(|| link.record_of(id)));
         // A round of a call is a part of it, and counted there.
-        if self.method != "tools/call" {
+        if self.method != CALL {
             let error = outcome.as_ref().err().map(CallError::kind);
             link.usage.meter.answered(self.method, error, began.elapsed());
         }

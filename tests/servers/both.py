@@ -8,7 +8,8 @@ Writes every message it gets to LOG, one JSON line each. Tools:
 (a task that asks once, polled each `interval` ms), `slow` (a task that never ends), `touch` (tells that note://a has changed),
 `lists` (tells that the lists have changed), `drop` (ends the subscription, or the process where there
 is none), `shout` (logs), `refuse` (is refused), `ping`. In the older era `ask` asks by a request,
-`forget` takes it back, `visit` asks for a visit of what is no page, and `count` reports progress.
+`forget` takes it back, `visit` asks for a visit of what is no page, `count` reports progress, and `sign` does
+so once a page was visited.
 """
 import json
 import sys
@@ -19,7 +20,7 @@ era, path = sys.argv[1], sys.argv[2]
 modern = era == "modern"
 lock = threading.Lock()
 log = open(path, "a", buffering=1)
-listening, reads, tasks, waiting = {}, 0, {}, {}
+listening, reads, tasks, waiting, signed = {}, 0, {}, {}, False
 TRACE = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "baggage": "k=v"}
 FORM = {"message": "who", "_meta": TRACE, "requestedSchema": {"type": "object", "properties": {
     "name": {"type": "string", "default": "nobody"}, "age": {"type": "integer"}}}}
@@ -47,8 +48,9 @@ def text(id, said):
     result(id, content=[{"type": "text", "text": said}])
 
 
-def error(id, code, message):
-    send({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}})
+def error(id, code, message, data=None):
+    more = {"data": data} if data else {}
+    send({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message, **more}})
 
 
 def ask(id, state, requests=None):
@@ -71,6 +73,7 @@ def changed(uri):
 
 
 def call(id, params):
+    global signed
     tool, answers = params["name"], params.get("inputResponses")
     if tool == "ask" and modern:
         if not answers:
@@ -130,7 +133,11 @@ def call(id, params):
     elif tool == "shout":
         tell("notifications/message", level="error", logger="x", data={"n": 1})
         text(id, "ok")
-    elif tool == "count":
+    elif tool == "sign" and not signed:
+        signed = True
+        url = {"mode": "url", "message": "sign", "elicitationId": "s", "url": "https://example.com/"}
+        error(id, -32042, "sign first", {"elicitations": [url]})
+    elif tool in ("count", "sign"):
         token = params["_meta"]["progressToken"]
         for step in range(1, 4):
             tell("notifications/progress", progressToken=token, progress=step, total=3,
@@ -190,7 +197,7 @@ def handle(message):
         result(id, protocolVersion="2025-11-25", capabilities=capabilities,
                serverInfo={"name": "both", "version": "1"})
     elif method == "tools/list":
-        names = ("ask forget state endless sample task slow touch lists drop shout count exit ping refuse visit")
+        names = ("ask forget state endless sample task slow touch lists drop shout count exit ping refuse visit sign")
         result(id, tools=[{"name": name, "inputSchema": {"type": "object"}} for name in names.split()])
     elif method == "tools/call":
         call(id, params)

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 
 use super::{
-    Call, Kept, Stage,
+    Call, Kept, Stage, Wishes,
     outcome::{Concluded, output},
     routed,
 };
@@ -106,9 +106,10 @@ impl Continued {
         (tool, over): (Tool, Option<Arc<Link>>),
         (urls, link): (Vec<UrlQuestion>, &Arc<Link>),
         kept: Kept,
-        timing: Timing,
+        (timing, more): (Timing, Wishes),
     ) -> Self {
-        let question = Self::question(&tool, &kept, over);
+        let mut question = Self::question(&tool, &kept, over);
+        (question.progress, question.detached) = more;
         let clock = Clock::since(timing, kept.began);
         let connection = Arc::clone(tool.connection());
         let hold = Link::hold(link);

@@ -126,8 +126,8 @@ impl Call {
         if let Some(urls) = Continued::urls_of(&outcome, &tool) {
             let over = self.own_link();
             self.came = None;
-            let urls = (urls, link);
-            self.stage = Stage::Continued(Continued::after_urls((tool, over), urls, kept, timing));
+            let (urls, more) = ((urls, link), (timing, self.wishes()));
+            self.stage = Stage::Continued(Continued::after_urls((tool, over), urls, kept, more));
             return self.advance(cx);
         }
         // A link of its own is not kept for a second attempt.
@@ -136,7 +136,8 @@ impl Call {
             return self.finish(outcome);
         }
         let (Kept { arguments, began }, total) = (kept, timing.total);
-        let again = Again { arguments, began, idle_timeout: self.idle_timeout, total };
+        let (idle_timeout, more) = (self.idle_timeout, self.wishes());
+        let again = Again { arguments, began, idle_timeout, total, more };
         self.came = None;
         self.stage = Stage::Relisted(again.start(tool, outcome));
         self.advance(cx)
@@ -162,9 +163,8 @@ impl Call {
         };
         self.came = None;
         let timing = self.timing(tool.terms().timing);
-        let again = more.map(|more| (more.progress.clone(), more.detached)).unwrap_or_default();
         let mut continued = Continued::question(&tool, &kept, self.own_link());
-        (continued.progress, continued.detached) = again;
+        (continued.progress, continued.detached) = self.wishes();
         self.stage = Stage::Continued(Continued::new(
             (tool, span),
             continued,

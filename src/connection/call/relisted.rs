@@ -6,7 +6,7 @@ use std::{pin::Pin, time::Duration};
 
 use tokio::{sync::broadcast::error::RecvError, time::Instant};
 
-use super::{Call, Way};
+use super::{Call, Way, Wishes};
 use crate::{arguments::Arguments, catalog::Tool, error::CallError, event::Event, output::Output};
 
 /// JSON-RPC code of a server that found a header and the message at odds.
@@ -22,6 +22,7 @@ pub(super) struct Again {
     pub(super) began: Instant,
     pub(super) idle_timeout: Option<Duration>,
     pub(super) total: Option<Duration>,
+    pub(super) more: Wishes,
 }
 
 /// A call in its second attempt.
@@ -55,6 +56,11 @@ impl Again {
         (call.idle_timeout, call.once, call.way) = (self.idle_timeout, true, Way::Live);
         call.total_timeout =
             self.total.map(|total| total.saturating_sub(self.began.elapsed()).max(NO_TIME));
+        if let (progress, detached) = self.more
+            && (progress.is_some() || detached)
+        {
+            (call.more().progress, call.more().detached) = (progress, detached);
+        }
         call.await
     }
 }
@@ -64,15 +70,24 @@ const NO_TIME: Duration = Duration::from_nanos(1);
 
 async fn list_again(tool: &Tool) {
     let connection = tool.connection();
+    let board = &connection.scope.board;
     let mut events = connection.scope.events.subscribe();
+    let before = board.load().get(tool.id()).cloned();
     match &*connection.live_link() {
         Some(link) => link.relist(),
         None => return,
     }
     loop {
         match events.recv().await {
-            Ok(Event::Catalog { .. }) | Err(RecvError::Closed) => return,
-            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+            // It may be the list of another server that is new.
+            Ok(Event::Catalog { .. }) | Err(RecvError::Lagged(_)) => {
+                let now = board.load().get(tool.id()).cloned();
+                if !now.zip(before.as_ref()).is_some_and(|(now, before)| now.is(before)) {
+                    return;
+                }
+            }
+            Ok(_) => {}
         }
     }
 }

@@ -34,13 +34,14 @@ pub(crate) mod wake;
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, OnceLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::SystemTime,
 };
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -55,6 +56,7 @@ use crate::{
     host::{Host, HostCapabilities, LogLevel, Root},
     layer::{self, CallService},
     policy::CallOptions,
+    record::Record,
     scope::Scope,
     secret::Secrets,
     spec::{Opening, ServerSpec},
@@ -98,6 +100,8 @@ pub(crate) struct Connection {
     pub(crate) scope: Arc<SessionScope>,
     /// The live link; none while the server is down.
     link: ArcSwapOption<Link>,
+    /// The one that was made last, which may not be live yet.
+    latest: Mutex<Weak<Link>>,
     status: Standing,
     /// Fires once nothing of the latest epoch is left.
     gone: ArcSwapOption<CancellationToken>,
@@ -235,6 +239,7 @@ impl Connection {
             #[cfg(feature = "http")]
             authority: authority.map(Arc::new),
             stderr: ArcSwapOption::empty(),
+            latest: Mutex::default(),
             noise: AtomicU64::new(0),
             violations: AtomicU64::new(0),
             introduction: Arc::new(Introduction::new(&offered)),
@@ -255,6 +260,12 @@ impl Connection {
     /// The live link, if there is one, for the time of one look.
     pub(crate) fn live_link(&self) -> arc_swap::Guard<Option<Arc<Link>>> {
         self.link.load()
+    }
+
+    /// What went over its link so far, be it live or on its way to be.
+    pub(crate) fn record(&self) -> Option<Record> {
+        let latest = || self.latest.lock().upgrade().filter(|link| link.down_reason().is_none());
+        self.link.load_full().or_else(latest).map(|link| link.record())
     }
 
     /// Forgets all that its server said for a while, and the results of its tools: somebody else may be

@@ -181,11 +181,13 @@ impl Server {
         self.connection().stderr_tail()
     }
 
-    /// What went over its link: of the live one, or else of the one that its last error is about.
+    /// What went over its link: of the one that is live or being opened, or else of the one that its
+    /// last error is about.
     #[must_use]
     pub fn record(&self) -> Record {
-        let live = self.connection.live_link().as_ref().map(|link| link.record());
-        live.or_else(|| self.status().last_error.map(|error| error.record().clone()))
+        self.connection
+            .record()
+            .or_else(|| self.status().last_error.map(|error| error.record().clone()))
             .unwrap_or_default()
     }
 

@@ -48,6 +48,21 @@ fn requests_and_answers_are_on_the_record_with_time_number_size_and_beginning() 
     });
 }
 
+/// A start that hangs shows how far it has come.
+#[test]
+fn a_link_that_is_being_opened_has_its_record() {
+    world::run(async |world| {
+        let spec = once(world.stdio("sleep").arg("600"));
+        let session = world.runtime.session("s").server(spec).open().await.unwrap();
+        let server = session.server("a").unwrap();
+        let asked = || server.record().entries().iter().any(|entry| entry.kind == EntryKind::Sent);
+        eventually(LONG, "its first message is on the record", asked).await;
+        let record = server.record();
+        assert_eq!((record.server(), record.epoch()), (Some("a"), Some(1)));
+        assert!(!server.status().is_ready());
+    });
+}
+
 #[test]
 fn the_record_has_the_beginning_and_the_end_and_no_more() {
     world::run(async |world| {

@@ -324,7 +324,9 @@ impl Epoch {
             address,
             redactor: scope.secrets.redactor.clone(),
         };
-        Arc::new(Link::new(party, self.observed(), spec.limits, way, self.on_down()))
+        let link = Arc::new(Link::new(party, self.observed(), spec.limits, way, self.on_down()));
+        *self.connection.latest.lock() = Arc::downgrade(&link);
+        link
     }
 
     /// What a link does before anybody learns that it is down.

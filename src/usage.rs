@@ -212,13 +212,13 @@ impl ServerUsage {
     }
 
     /// The books of a tool, through all versions of the server's list; by its name at the server, of
-    /// which its id is made.
-    pub(crate) fn of_tool(&self, name: &str, id: &str) -> Arc<Usage> {
+    /// which its id is made. Both are told without secrets.
+    pub(crate) fn of_tool(&self, name: &str, told: (&str, &str)) -> Arc<Usage> {
         if let Some(usage) = self.tools.lock().get(name) {
             return Arc::clone(usage);
         }
         // Without the lock, for a recorder of the host may ask what calls came to.
-        let usage = Arc::new(Usage::new(self.born, self.meter.tool((name, id))));
+        let usage = Arc::new(Usage::new(self.born, self.meter.tool(told)));
         Arc::clone(self.tools.lock().entry(name.into()).or_insert(usage))
     }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use callboard::{
-    Backoff, CircuitBreaker, Limits, RestartPolicy, ServerSpec, Session, telemetry::metric,
+    Backoff, CircuitBreaker, Limits, RestartPolicy, Secret, ServerSpec, Session, telemetry::metric,
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
@@ -228,6 +228,20 @@ fn check_zeroes(page: &Page) {
     assert_eq!(page.sum(metric::LEAKED, &[]), 0.0);
 }
 
+/// Calls a tool that its server named as a secret which it was given.
+async fn names_a_secret(world: &World) {
+    let listed = world.folder().join("listed");
+    let tools = r#"{"tools":[{"name":"s3cret-name","inputSchema":{"type":"object"}}]}"#;
+    std::fs::write(&listed, tools).unwrap();
+    let stdio = world.script("puppet.py").arg("--list").arg(listed);
+    let spec = ServerSpec::new("a", stdio.env_from("KEY", Secret::literal("s3cret-name")));
+    let session = world.open([spec]).await;
+    session.call("a.s3cret-name", json!({ "file": "/" })).await.unwrap();
+    let snapshot = serde_json::to_string(&world.runtime.snapshot()).unwrap();
+    assert!(snapshot.contains("[redacted]") && !snapshot.contains("s3cret-name"), "{snapshot}");
+    session.close().await;
+}
+
 #[test]
 fn every_metric_is_told_with_the_labels_that_are_documented() {
     // Before the first session, for that is when the library registers what it tells.
@@ -260,5 +274,8 @@ fn every_metric_is_told_with_the_labels_that_are_documented() {
         assert_eq!(named, traced.collect());
         let wanted = ["busy.say", "busy.wait", "dies.echo"];
         assert_eq!(named, BTreeSet::from(wanted.map(str::to_owned)));
+        names_a_secret(&world).await;
     });
+    assert!(!page.render().contains("s3cret-name"), "{}", page.render());
+    assert!(page.render().contains("[redacted]"), "{}", page.render());
 }

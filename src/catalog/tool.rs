@@ -246,8 +246,11 @@ impl Tool {
 
     /// What its calls came to.
     pub(crate) fn usage(&self) -> &Arc<Usage> {
-        let books = &self.inner.connection.usage;
-        self.inner.usage.get_or_init(|| books.of_tool(self.name(), self.id()))
+        let Connection { usage: books, scope, .. } = &*self.inner.connection;
+        self.inner.usage.get_or_init(|| {
+            let told = [self.name(), self.id()].map(|text| scope.secrets.redactor.redact(text));
+            books.of_tool(self.name(), (&told[0], &told[1]))
+        })
     }
 
     /// What its merged options come to.

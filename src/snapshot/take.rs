@@ -82,7 +82,8 @@ fn usage(connection: &Connection) -> (Vec<ToolSnapshot>, UsageSnapshot) {
     let tools = connection.usage.tools().into_iter().map(|(name, usage)| {
         calls.add(usage.totals());
         usage.add_recent(&mut recent, now);
-        ToolSnapshot { name: name.to_string(), usage: of_tool(&usage, now) }
+        let name = connection.scope.secrets.redactor.redact(&name).into_owned();
+        ToolSnapshot { name, usage: of_tool(&usage, now) }
     });
     let tools = tools.collect();
     (tools, summary(calls, &recent))

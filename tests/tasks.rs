@@ -116,6 +116,22 @@ fn a_task_is_followed_over_a_restart_in_the_middle() {
     });
 }
 
+/// Nobody is asked twice for what the server did not get.
+#[test]
+fn an_answer_that_meets_a_lost_server_is_given_once_more() {
+    world::run(async |world| {
+        let person = Person::new();
+        let session = open(&world, "modern", &person).await;
+        let call = session.call("a.task", json!({ "dies": true }));
+        let output = timeout(SOON, call).await.unwrap().unwrap();
+        assert!(output.text().contains("accept"), "{}", output.raw());
+        assert_eq!(person.asked(), ["fill a who"]);
+        assert_eq!(got(&world, "tasks/update").len(), 2);
+        assert_eq!(session.server("a").unwrap().status().epoch, 2);
+        session.close().await;
+    });
+}
+
 #[test]
 fn a_server_is_not_idle_while_its_task_is_followed() {
     world::run(async |world| {

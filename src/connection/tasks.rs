@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::{Map, Value, value::RawValue};
 
 use super::{
     Connection,
@@ -59,8 +59,10 @@ pub(crate) struct Pursuit {
     over: Option<Arc<Link>>,
     /// The link of the latest answer, which is in use also while nothing is asked over it.
     held: Option<Hold>,
-    /// The questions that were answered: they stand in its state until the server has seen that.
+    /// The questions that the server has the answers to: they stand in its state until it has seen that.
     answered: HashSet<String>,
+    /// Answers that the server may not have got: nobody is asked twice for them.
+    given: Map<String, Value>,
     /// Whether the server said that it has ended, in whichever way.
     ended: bool,
 }
@@ -103,6 +105,7 @@ impl Pursuit {
             over: None,
             held: None,
             answered: HashSet::new(),
+            given: Map::new(),
             ended: false,
         }
     }
@@ -205,12 +208,23 @@ impl Pursuit {
             return Ok(());
         }
         let about = super::about::About { connection: &self.connection, what: &self.what };
-        let answers = answer_all(about, &asked).await?;
-        let answers = Value::Object(answers);
+        let keys: Vec<String> = asked.keys().cloned().collect();
+        asked.retain(|key, _| !self.given.contains_key(key));
+        let mut answers = answer_all(about, &asked).await?;
+        self.given.append(&mut answers);
+        let answers = keys.iter().filter_map(|key| Some((key, self.given.get(key)?)));
+        let answers: BTreeMap<_, _> = answers.collect();
         let question = self.question("tasks/update").with("inputResponses", &answers);
-        question.send(&self.connection, clock.left(), &[]).await?;
-        self.answered.extend(asked.into_keys());
-        Ok(())
+        match question.send(&self.connection, clock.left(), &[]).await {
+            Ok(_) => {
+                self.given.retain(|key, _| !keys.contains(key));
+                self.answered.extend(keys);
+                Ok(())
+            }
+            // Whether they have arrived is in the state that is asked for next.
+            Err(error) if is_passing(&error) => self.reach().await.map_err(|()| error),
+            Err(error) => Err(error),
+        }
     }
 }
 

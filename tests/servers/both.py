@@ -5,13 +5,15 @@
 
 Writes every message it gets to LOG, one JSON line each. Tools:
 `ask` (a form, with a state), `state` (a state alone), `endless` (asks for ever), `sample`, `task`
-(a task that asks once, polled each `interval` ms), `slow` (a task that never ends), `touch` (tells that note://a has changed),
+(a task that asks once, polled each `interval` ms, and with `dies` ends the
+process when it is answered first), `slow` (a task that never ends), `touch` (tells that note://a has changed),
 `lists` (tells that the lists have changed), `drop` (ends the subscription, or the process where there
 is none), `shout` (logs), `refuse` (is refused), `ping`. In the older era `ask` asks by a request,
 `forget` takes it back, `visit` asks for a visit of what is no page, `count` reports progress, and `sign` does
 so once a page was visited.
 """
 import json
+import os
 import sys
 import threading
 import time
@@ -112,7 +114,8 @@ def call(id, params):
         text(id, json.dumps(answers))
     elif tool in ("task", "slow"):
         interval = params.get("arguments", {}).get("interval", 20)
-        tasks[f"t-{id}"] = {"kind": tool, "status": "working", "polls": 0, "interval": interval}
+        tasks[f"t-{id}"] = {"kind": tool, "status": "working", "polls": 0, "interval": interval,
+                            "dies": params.get("arguments", {}).get("dies", False)}
         save()
         send({"jsonrpc": "2.0", "id": id, "result": {"resultType": "task", **state(f"t-{id}")}})
     elif tool == "touch":
@@ -235,6 +238,9 @@ def handle(message):
         poll(id, params)
     elif method == "tasks/update":
         task = tasks[params["taskId"]]
+        if task.pop("dies", False):
+            save()
+            os._exit(3)
         task.update(status="working", more={}, answers=params["inputResponses"])
         save()
         result(id)

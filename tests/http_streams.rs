@@ -16,8 +16,11 @@ use std::{
     time::Duration,
 };
 
-use callboard::{Delivery, DownCause, Notification, ServerError};
-use http_server::{HttpServer, Step, event_with, json, status, tool};
+use callboard::{
+    CallOptions, Delivery, DownCause, Notification, RestartPolicy, RetryPolicy, ServerError,
+    WhenDown,
+};
+use http_server::{HttpServer, Step, event_with, json, redirect, status, tool};
 use remote::{LONG, ended, hold, impatient, is_unharmed, open, remote};
 use serde_json::json as object;
 use world::{await_status, eventually};
@@ -221,6 +224,41 @@ fn a_call_that_cannot_be_resumed_is_lost_alone_and_soon() {
         is_unharmed(&session).await;
         assert!(server.count("GET") < 10, "it asks without an end");
     });
+}
+
+/// Whatever its resumption fails by, and whatever that says of the link: the call itself has left.
+#[test]
+fn a_call_that_cannot_be_resumed_may_have_run() {
+    for how in ["unknown", "elsewhere", "killed"] {
+        world::run(async |world| {
+            let (mut server, other) = (HttpServer::session(), HttpServer::session());
+            server.on("tools/call echo", |_| {
+                let first = http_server::chunk("id: e1\nretry: 10\ndata:\n\n");
+                vec![http_server::events(&[]), first, Step::Hold, http_server::end_of_events()]
+            });
+            let location = other.url();
+            server.on("GET", move |request| match request.header("last-event-id") {
+                None => vec![Step::Proper],
+                Some(_) if how == "elsewhere" => redirect(307, &location),
+                Some(_) => status(404),
+            });
+            let policy = RestartPolicy::on_failure().max_restarts(1, remote::HOUR);
+            let retry = RetryPolicy::max_attempts(2).delay(Duration::from_millis(1));
+            let session = open(&world, remote(&server).restart(policy)).await;
+            let options = CallOptions::default().retry(retry).when_down(WhenDown::Wait);
+            let call = session.call("a.echo", ()).with_options(&options);
+            let call = tokio::spawn(call.into_future());
+            eventually(LONG, "it has the call", || server.held() == 1).await;
+            if how == "killed" {
+                server.kill()
+            } else {
+                server.release()
+            }
+            let error = ended(async { call.await.unwrap() }).await.unwrap_err();
+            assert_eq!(error.delivery(), Delivery::MaybeSent, "{how}: {error:?}");
+            assert_eq!(server.count("tools/call echo"), 1, "{how}: it was sent again");
+        });
+    }
 }
 
 /// C16: 2025-03-26 has batches.

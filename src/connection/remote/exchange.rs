@@ -53,7 +53,8 @@ impl Remote {
         match self.ask(&link, &asking, frame, headers).await {
             Ok(answer) => answer.map(Ok),
             Err(failure) => {
-                if let Cause::SessionLost = failure.cause {
+                if let (Cause::SessionLost, Delivery::NotSent) = (&failure.cause, failure.delivery)
+                {
                     link.refused(asking.id);
                 }
                 self.weigh(&link, &failure);
@@ -162,7 +163,8 @@ impl Remote {
                 let error = broken.unwrap_or_else(|| self.endpoint.ended());
                 return Err(Failure::maybe_sent(error));
             }
-            events = self.reopen(link, &mut cursor, None).await?;
+            // What failed is the GET. The request has left, and the server may be at it.
+            events = self.reopen(link, &mut cursor, None).await.map_err(Failure::of_sent)?;
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) struct Failure {
 #[derive(Debug, Clone)]
 pub(crate) enum Cause {
     Http(Arc<HttpError>),
-    /// The server does not know the HTTP session, and so did nothing.
+    /// The server does not know the HTTP session, and so did nothing with what it was asked last.
     SessionLost,
 }
 
@@ -36,6 +36,11 @@ impl Failure {
 
     pub(crate) fn maybe_sent(error: HttpError) -> Self {
         Self::new(error, Delivery::MaybeSent)
+    }
+
+    /// The same failure, of a request that had left before it.
+    pub(crate) fn of_sent(self) -> Self {
+        Self { delivery: Delivery::MaybeSent, ..self }
     }
 
     pub(crate) fn session_lost() -> Self {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header::HOST};
 use parking_lot::Mutex;
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     body::{Message, Pooled},
@@ -33,8 +34,6 @@ pub(crate) struct Pool {
     keep_alive: Duration,
     tasks: Arc<Tasks>,
     state: Mutex<State>,
-    /// Held by whoever opens a connection that all others may share.
-    opening: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -45,6 +44,9 @@ struct State {
     shared: Option<Arc<Shared>>,
     /// Whether the server is known to speak HTTP/1.1.
     http1: bool,
+    /// Cancelled when what was opened last, for all others to share, is there or has failed. (A lock
+    /// is handed on to whoever waits for it, and a caller's future need not be polled any more.)
+    opening: Option<CancellationToken>,
     expiring: bool,
     closed: bool,
 }
@@ -79,14 +81,23 @@ enum Way {
     Shared(Share),
 }
 
+/// What somebody does who needs another connection.
+enum Turn {
+    /// Opens it for all others, who wait until this is dropped.
+    Ahead(DropGuard),
+    /// Waits for what comes of that.
+    Behind(CancellationToken),
+    /// Opens one that is not shared.
+    Beside,
+}
+
 /// A use of the connection that all share.
 struct Share(Arc<Shared>);
 
 impl Pool {
     pub(crate) fn new(connector: Connector, keep_alive: Duration, tasks: Arc<Tasks>) -> Arc<Self> {
         let state = State { http1: !connector.is_secure(), ..State::default() };
-        let (state, opening) = (Mutex::new(state), tokio::sync::Mutex::default());
-        Arc::new(Self { connector, keep_alive, tasks, state, opening })
+        Arc::new(Self { connector, keep_alive, tasks, state: Mutex::new(state) })
     }
 
     pub(crate) fn host(&self) -> HeaderValue {
@@ -148,23 +159,32 @@ impl Pool {
     /// Opens a connection. As long as the server may speak HTTP/2, one goes ahead, and all others
     /// wait for what comes of it.
     async fn open(self: &Arc<Self>) -> Result<Lease, Failure> {
-        let ahead = if self.state.lock().http1 { None } else { self.opening.try_lock().ok() };
-        if ahead.is_none() && !self.state.lock().http1 {
-            drop(self.opening.lock().await);
-        }
+        let turn = self.state.lock().turn();
+        let ahead = match turn {
+            Turn::Ahead(guard) => Some(guard),
+            Turn::Behind(opened) => {
+                opened.cancelled().await;
+                None
+            }
+            Turn::Beside => None,
+        };
         if let Some(lease) = self.state.lock().shared() {
             return Ok(lease);
         }
         let pool = Arc::clone(self);
-        // On a task, because it is the runtime's, and not just of whoever calls.
-        let connecting = self.tasks.spawn(async move { pool.connector.connect().await });
+        // On a task, because it is the runtime's, and not just of whoever calls: who waits for it must
+        // not wait for that one to be polled.
+        let connecting = self.tasks.spawn(async move {
+            let _ahead = ahead;
+            let sender = pool.connector.connect().await?;
+            pool.expire_later();
+            Ok(pool.adopt(sender))
+        });
         let connected = connecting.await.unwrap_or_else(|error| {
             let origin = self.connector.origin.clone();
             Err(HttpError::Connect { origin, source: Arc::new(error) })
         });
-        let sender = connected.map_err(|error| Failure::new(error, Delivery::NotSent))?;
-        self.expire_later();
-        Ok(self.adopt(sender))
+        connected.map_err(|error| Failure::new(error, Delivery::NotSent))
     }
 
     fn adopt(self: &Arc<Self>, sender: Sender) -> Lease {
@@ -253,6 +273,17 @@ async fn expire(pool: Weak<Pool>) {
 }
 
 impl State {
+    fn turn(&mut self) -> Turn {
+        if self.http1 {
+            return Turn::Beside;
+        }
+        if let Some(opening) = self.opening.as_ref().filter(|opening| !opening.is_cancelled()) {
+            return Turn::Behind(opening.clone());
+        }
+        let opening = self.opening.insert(CancellationToken::new());
+        Turn::Ahead(opening.clone().drop_guard())
+    }
+
     fn shared(&mut self) -> Option<Lease> {
         let shared = self.shared.take_if(|shared| shared.connection.sender.is_closed());
         drop(shared);

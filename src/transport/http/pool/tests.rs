@@ -5,6 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Waker},
     time::Duration,
 };
 
@@ -349,6 +350,26 @@ async fn all_requests_to_a_server_with_http2_share_one_connection() {
     }
     timeout(LONG, caller.clients.close()).await.unwrap();
     assert_eq!(caller.pool().connector.open.len(), 0);
+}
+
+/// A host may keep a call that it does not poll any more, and others must not wait for that.
+#[tokio::test]
+async fn a_first_request_that_is_not_polled_keeps_nobody_waiting() {
+    let (server, pem) = http2_server().await;
+    let caller = Caller::new(&server.url, |http| http.root_certificate(pem.clone()));
+    let mut context = Context::from_waker(Waker::noop());
+    let mut forgotten: Vec<_> = (0..3).map(|_| Box::pin(caller.ask())).collect();
+    for ask in &mut forgotten {
+        assert!(ask.as_mut().poll(&mut context).is_pending());
+    }
+    for _ in 0..3 {
+        assert_eq!(timeout(LONG, caller.call()).await.expect("it waits for the others"), "ok");
+    }
+    assert_eq!(server.accepted(), 1);
+    // They are not lost either.
+    for ask in forgotten {
+        assert!(ask.await.is_ok());
+    }
 }
 
 #[tokio::test]

@@ -12,12 +12,14 @@ mod tls;
 #[path = "support/world.rs"]
 mod world;
 
-use callboard::{Delivery, Session, StreamableHttp};
+use std::pin::pin;
+
+use callboard::{Delivery, Runtime, Session, StreamableHttp};
 use h2::Reason;
 use http2::Http2Server;
 use remote::{LONG, Outcome, ended, open, quick, ready_after};
 use tls::Authority;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 use world::{World, await_status, eventually};
 
 async fn start(world: &World) -> (Http2Server, Session) {
@@ -119,6 +121,26 @@ fn a_connection_that_is_cut_takes_its_calls_along() {
             assert!(tokio::time::Instant::now() < deadline, "{:?}", handle.status());
         }
         session.close().await;
+        server.stop().await;
+    });
+}
+
+/// What drives a connection goes on as long as a call over it is kept, polled or not.
+#[test]
+fn a_runtime_is_shut_down_beside_a_call_that_nobody_polls() {
+    world::run(async |world| {
+        let runtime = Runtime::start().await;
+        let inner = World::within(&world, runtime.clone());
+        let (server, session) = start(&inner).await;
+        let mut call = pin!(session.call("a.hold", ()).into_future());
+        tokio::select! {
+            outcome = &mut call => panic!("{outcome:?}"),
+            () = eventually(LONG, "it has the call", || server.held() == 1) => {}
+        }
+        timeout(LONG, runtime.shutdown()).await.expect("it waits for the answer");
+        let error = ended(call).await.unwrap_err();
+        assert_eq!((error.kind(), error.delivery()), ("session_closed", Delivery::MaybeSent));
+        drop((session, inner, runtime));
         server.stop().await;
     });
 }

@@ -80,10 +80,11 @@ impl Tasks {
         Entry { number, books: Arc::clone(&self.running) }
     }
 
-    /// Spawns a part of another task, which it does not outlive.
+    /// Spawns a part of another task. It may well outlive that: what drives an HTTP/2 connection goes
+    /// on for as long as the host keeps a call over it, and be it one that nobody polls.
     pub(crate) fn spawn_part(&self, task: impl Future<Output = ()> + Send + 'static) {
         // Joined by whoever waits for the tracker.
-        drop(self.tracker.spawn_on(task, &self.home));
+        drop(self.spawn(task));
     }
 
     /// Ends all tasks. What is spawned later ends at once.

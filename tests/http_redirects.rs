@@ -7,7 +7,7 @@ mod remote;
 #[path = "support/world.rs"]
 mod world;
 
-use callboard::{ConnectError, HttpError, HttpSse, Phase, ServerError};
+use callboard::{ConnectError, Delivery, HttpError, HttpSse, Phase, ServerError, StreamableHttp};
 use http_server::{HttpServer, redirect};
 use remote::{LONG, each, ended, fails, is_unharmed, open, quick, remote};
 use serde_json::json as object;
@@ -45,6 +45,27 @@ fn a_redirect_elsewhere_is_refused_and_gets_nothing() {
         })
         .await;
         assert_eq!(other.connections(), (0, 0));
+    });
+}
+
+/// A client of the host's own may follow it: whoever answers then is not who was declared, and the call
+/// may have run there.
+#[test]
+fn an_answer_from_elsewhere_is_refused() {
+    world::run(async |world| {
+        let (server, other) = (HttpServer::modern(), HttpServer::modern());
+        let http = StreamableHttp::new(server.url()).client(reqwest::Client::new());
+        let session = open(&world, quick("a", http)).await;
+        let (moved, location) = (other.url(), format!("{}?moved", server.url()));
+        server.on_first(1, "tools/call echo", move |_| redirect(307, &location));
+        ended(session.call("a.echo", object!({ "text": "x" }))).await.unwrap();
+        server.on_first(1, "tools/call echo", move |_| redirect(307, &moved));
+        let error = ended(session.call("a.echo", object!({ "text": "x" }))).await.unwrap_err();
+        assert_eq!(error.delivery(), Delivery::MaybeSent, "{error:?}");
+        let cause = remote::http_error(&error);
+        let HttpError::Redirected { to, .. } = &*cause else { panic!("{cause:?}") };
+        assert_eq!((to, other.count("tools/call echo")), (&other.origin(), 1));
+        is_unharmed(&session).await;
     });
 }
 

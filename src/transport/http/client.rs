@@ -15,7 +15,7 @@ use super::{
     pool::{Asked, Pool},
     target::Target,
 };
-use crate::spec::origin;
+use crate::{error::HttpError, spec::origin};
 
 pub(crate) const USER_AGENT: &str = concat!("callboard/", env!("CARGO_PKG_VERSION"));
 
@@ -69,6 +69,11 @@ impl Client {
                 let response = Box::pin(client.execute(request)).await;
                 let response =
                     response.map_err(|error| Failure::of_request(&origin(url), error))?;
+                // It may follow redirects by itself, and what came is somebody else's word then.
+                if response.url().origin() != url.origin() {
+                    let (origin, to) = (origin(url), origin(response.url()));
+                    return Err(Failure::maybe_sent(HttpError::Redirected { origin, to }));
+                }
                 Ok(Response::<reqwest::Body>::from(response).map(Body::Foreign))
             }
         }

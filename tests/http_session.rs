@@ -386,3 +386,40 @@ fn a_server_that_lets_nobody_in_is_asked_once() {
         }
     });
 }
+
+/// Whoever refuses even to say that it is there does not know the session; and it is not asked again
+/// and again for that.
+#[test]
+fn a_server_that_refuses_its_probe_is_not_probed_to_death() {
+    world::run(async |world| {
+        for code in [400, 405] {
+            let server = HttpServer::session();
+            let session = open(&world, remote(&server)).await;
+            server.on("ping", move |_| status(code));
+            server.on_first(1, "tools/call echo", move |_| status(code));
+            ended(session.call("a.echo", ())).await.unwrap_err();
+            let second = ready(&session, 2).await;
+            let Some(ServerError::Down(reason)) = &second.last_error else { panic!("{second:?}") };
+            assert!(matches!(reason.kind(), DownCause::HttpSessionLost), "{reason:?}");
+            for _ in 0..100 {
+                ended(session.call("a.echo", ())).await.unwrap();
+            }
+            assert_eq!(server.count("ping"), 1);
+        }
+        // These have no session to lose, and are there.
+        let (modern, stateless) = (HttpServer::modern(), HttpServer::session());
+        stateless.configure(|settings| settings.sessions = false);
+        for (server, question) in [(modern, "server/discover"), (stateless, "ping")] {
+            let session = open(&world, remote(&server)).await;
+            let before = server.count(question);
+            server.on(question, |_| status(400));
+            server.on_first(1, "tools/call echo", |_| status(400));
+            ended(session.call("a.echo", ())).await.unwrap_err();
+            eventually(LONG, "it is probed", || server.count(question) > before).await;
+            for _ in 0..100 {
+                is_unharmed(&session).await;
+            }
+            assert_eq!(server.count(question), before + 1);
+        }
+    });
+}

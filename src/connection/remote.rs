@@ -204,11 +204,13 @@ impl Post for Remote {
     fn post(self: Arc<Self>, letter: Letter<'_>) -> Option<Exchange> {
         let link = self.link()?;
         let headers = self.headers(&link, &letter.subject);
-        let opening = letter.subject.method == "initialize";
+        let method = letter.subject.method;
+        let (opening, probe) =
+            (method == "initialize", matches!(method, "ping" | "server/discover"));
         let Letter { request, frame, .. } = letter;
         if let Some(id) = request {
             let departure = Departure::default();
-            let asking = Asking { id, opening, departure: departure.clone() };
+            let asking = Asking { id, opening, probe, departure: departure.clone() };
             return Some(Exchange::new(departure, self.exchange(link, asking, frame, headers)));
         }
         let delivery = Arc::clone(&self).deliver(link, frame, headers);

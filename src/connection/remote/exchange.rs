@@ -38,7 +38,18 @@ pub(super) struct Asking {
     pub(super) id: RequestId,
     /// Whether its answer opens the HTTP session.
     pub(super) opening: bool,
+    /// Whether it only asks if the server is there: then how it is refused answers a doubt, and casts
+    /// none.
+    pub(super) probe: bool,
     pub(super) departure: Departure,
+}
+
+impl Asking {
+    fn cast_doubt(&self, link: &Link) {
+        if !self.probe {
+            link.pulse.doubt();
+        }
+    }
 }
 
 impl Remote {
@@ -101,13 +112,13 @@ impl Remote {
                 // It refuses whoever asks, and not what was asked.
                 if is_unaddressed(&body) && is_estranged(status) {
                     self.disowned.store(true, Ordering::Relaxed);
-                    link.pulse.doubt();
+                    asking.cast_doubt(link);
                 }
                 body
             }
             Content::Refused { status, body } => {
                 if is_estranged(status) {
-                    link.pulse.doubt();
+                    asking.cast_doubt(link);
                 }
                 return Err(self.refusal(status, &answered.headers, &body));
             }

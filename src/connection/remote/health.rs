@@ -41,6 +41,9 @@ impl Prober for Remote {
                 let disowned = self.disowned.load(Ordering::Relaxed);
                 disowned.then_some(DownCause::HttpSessionLost)
             }
+            Err(AskError::Lost(Loss::Http { error, .. })) if self.is_strange_to(&error) => {
+                Some(DownCause::HttpSessionLost)
+            }
             Err(AskError::Lost(Loss::Http { error, .. })) => {
                 // For want of authorization nobody was asked, or it was the server that said so.
                 let alive = error.is_unauthorized()
@@ -53,5 +56,13 @@ impl Prober for Remote {
             // Whatever it says, it is there; or the link is down already.
             Ok(_) | Err(AskError::Malformed(_) | AskError::Lost(_)) => None,
         }
+    }
+}
+
+impl Remote {
+    /// Whether a server that has to know our HTTP session refuses a question that every server
+    /// answers which does (MCP 2025-11-25, basic/utilities/ping).
+    fn is_strange_to(&self, error: &HttpError) -> bool {
+        self.has_session() && matches!(error.status(), Some(400 | 405))
     }
 }

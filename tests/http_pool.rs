@@ -130,3 +130,29 @@ fn what_is_left_of_an_answer_is_nobodys() {
         }
     });
 }
+
+/// A connection that a router has forgotten while nothing went over it is found out.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_system_keeps_an_eye_on_connections() {
+    /// Whether a timer runs for a socket that is no retransmission (Documentation of the kernel,
+    /// networking/proc_net_tcp).
+    fn is_kept_alive(line: &str, port: u16) -> bool {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let established = fields[2].ends_with(&format!(":{port:04X}")) && fields[3] == "01";
+        established && fields[5].starts_with("02:")
+    }
+    world::run(async |world| {
+        let server = HttpServer::session();
+        let session = open(&world, remote(&server)).await;
+        eventually(LONG, "the stream is open", || server.streams() == 1).await;
+        eventually(LONG, "each connection is kept alive", || {
+            let (sockets, open) =
+                (std::fs::read_to_string("/proc/net/tcp").unwrap(), server.connections().0);
+            let sockets = sockets.lines().skip(1);
+            open > 0 && sockets.filter(|line| is_kept_alive(line, server.port())).count() == open
+        })
+        .await;
+        is_unharmed(&session).await;
+    });
+}

@@ -193,6 +193,25 @@ fn a_post_that_fails_is_a_call_that_fails() {
     });
 }
 
+/// A server may lose a session, and keep its stream open.
+#[test]
+fn a_server_that_knows_the_session_no_more_is_initialized_again() {
+    world::run(async |world| {
+        for code in [404, 400] {
+            let server = HttpServer::sse();
+            let session = open(&world, pinned(&server)).await;
+            server.on("ping", move |_| status(code));
+            server.on("tools/call echo", move |_| status(code));
+            let error = ended(session.call("a.echo", ())).await.unwrap_err();
+            assert_eq!(error.kind(), "http_status", "{error:?}");
+            await_status(&session.server("a").unwrap(), LONG, ready_in(2)).await;
+            server.behave();
+            ended(session.call("a.echo", ())).await.unwrap();
+            assert_eq!((server.count("ping"), server.count("GET")), (1, 2));
+        }
+    });
+}
+
 #[test]
 fn a_call_that_is_accepted_and_never_answered_times_out() {
     world::run(async |world| {

@@ -93,6 +93,9 @@ impl Remote {
         link.pulse.beat();
         if self.kind == TransportKind::HttpSse {
             let Content::Refused { status, body } = answered.content else { return Ok(None) };
+            if is_estranged(status) {
+                asking.cast_doubt(link);
+            }
             return Err(self.refusal(status, &answered.headers, &body));
         }
         if asking.opening {

@@ -11,6 +11,7 @@ use crate::{
         link::{Link, Loss, Timing},
     },
     error::{DownCause, HttpError},
+    status::TransportKind,
 };
 
 /// JSON-RPC code of a server that failed, and said nothing of what it speaks.
@@ -63,6 +64,8 @@ impl Remote {
     /// Whether a server that has to know our HTTP session refuses a question that every server
     /// answers which does (MCP 2025-11-25, basic/utilities/ping).
     fn is_strange_to(&self, error: &HttpError) -> bool {
-        self.has_session() && matches!(error.status(), Some(400 | 405))
+        // Over HTTP+SSE, it is part of the endpoint.
+        let session = self.has_session() || self.kind == TransportKind::HttpSse;
+        session && matches!(error.status(), Some(400 | 405))
     }
 }

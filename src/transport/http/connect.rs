@@ -33,6 +33,14 @@ use crate::{error::HttpError, spec::origin};
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// When a socket over which nothing goes is asked whether the other side is still there, how often
+/// then, and how many such questions may go unanswered. A stream on which a server may say something
+/// some day is never written to: of a connection that a router in between has forgotten, nothing else
+/// would tell. (What carries requests through a proxy does the like by itself.)
+const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+const KEEPALIVE_RETRIES: u32 = 4;
+
 /// Why there can be no connection at all.
 pub(crate) type Fault = Arc<dyn Error + Send + Sync>;
 
@@ -83,6 +91,9 @@ impl Connector {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
+        tcp.set_keepalive(Some(KEEPALIVE));
+        tcp.set_keepalive_interval(Some(KEEPALIVE_EVERY));
+        tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
         // Divided among the addresses of a name, so that the first cannot take it all.
         tcp.set_connect_timeout(Some(limit));
         let uri = Target::new(url).map_err(fault)?.absolute;

@@ -207,6 +207,50 @@ fn a_call_is_cancelled_by_a_notification() {
     });
 }
 
+/// However many there are at once.
+#[test]
+fn each_of_many_calls_that_are_given_up_is_cancelled() {
+    world::run(async |world| {
+        let server = HttpServer::session();
+        let session = open(&world, remote(&server)).await;
+        let calls = hold(&session, &server, 200).await;
+        calls.iter().for_each(tokio::task::JoinHandle::abort);
+        eventually(LONG, "it is told", || server.count("notifications/cancelled") == 200).await;
+        is_unharmed(&session).await;
+    });
+}
+
+/// One that hangs reads no notice either; they are dropped, and no question of its own goes unanswered.
+#[test]
+fn calls_that_are_given_up_cost_a_server_that_hangs_no_end_of_connections() {
+    world::run(async |world| {
+        let server = HttpServer::session();
+        server.on("notifications/cancelled", |_| vec![Step::Hold, Step::Proper]);
+        let session = open(&world, remote(&server)).await;
+        for _ in 0..12 {
+            let sent = server.count("tools/call hold");
+            let calls = (0..100).map(|_| tokio::spawn(session.call("a.hold", ()).into_future()));
+            let calls: Vec<_> = calls.collect();
+            let arrived = || server.count("tools/call hold") == sent + 100;
+            eventually(LONG, "it has the calls", arrived).await;
+            calls.iter().for_each(tokio::task::JoinHandle::abort);
+            let open = || {
+                let seen = server.seen("tools/call hold");
+                seen.iter().filter(|exchange| exchange.end().is_none()).count()
+            };
+            eventually(LONG, "they are let go", || open() == 0).await;
+            let (connections, _) = server.connections();
+            // Those, the stream, and what is kept for the next request.
+            assert!(connections <= 64 + 1 + 100, "{connections} connections");
+        }
+        eventually(LONG, "it is told", || server.count("notifications/cancelled") >= 64).await;
+        server.push(&object!({ "jsonrpc": "2.0", "id": 99, "method": "ping" }));
+        eventually(LONG, "the ping is answered", || server.count("response") == 1).await;
+        is_unharmed(&session).await;
+        server.release();
+    });
+}
+
 /// A server that is killed knows no session of before, nor does it bring one back.
 #[test]
 fn a_server_that_comes_back_without_its_sessions_is_initialized_once() {

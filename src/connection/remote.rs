@@ -12,7 +12,10 @@ use std::sync::{Arc, OnceLock, Weak, atomic::AtomicBool};
 
 use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, HeaderValue};
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, Semaphore},
+};
 use tokio_util::task::TaskTracker;
 use tracing::Span;
 
@@ -43,6 +46,13 @@ use crate::{
 /// From this revision on, every request says which revision it is in.
 const VERSION_IS_TOLD: &str = "2025-06-18";
 
+/// How many messages that are neither requests nor answers may be out, when another call is given up:
+/// the server need not be told of it (MCP 2025-11-25, basic/utilities/cancellation).
+const NOTICES: usize = 256;
+
+/// How many of them have a connection at a time. A server that hangs would take up one for each.
+const NOTICES_AT_ONCE: usize = 64;
+
 /// The far side of a link over HTTP.
 pub(crate) struct Remote {
     link: OnceLock<Weak<Link>>,
@@ -58,6 +68,10 @@ pub(crate) struct Remote {
     http_session: Mutex<Option<HeaderValue>>,
     /// The messages on their way that are no requests.
     letters: TaskTracker,
+    /// Those among them that answer the server.
+    answers: TaskTracker,
+    /// Taken by the others while they are sent.
+    places: Semaphore,
     /// Whether a request was refused without being named, since somebody last looked.
     disowned: AtomicBool,
 }
@@ -80,6 +94,8 @@ impl Remote {
             tools_changed,
             http_session: Mutex::default(),
             letters: TaskTracker::new(),
+            answers: TaskTracker::new(),
+            places: Semaphore::new(NOTICES_AT_ONCE),
             disowned: AtomicBool::new(false),
         }
     }
@@ -207,21 +223,28 @@ impl Post for Remote {
         let method = letter.subject.method;
         let (opening, probe) =
             (method == "initialize", matches!(method, "ping" | "server/discover"));
-        let Letter { request, frame, .. } = letter;
+        let Letter { request, frame, subject } = letter;
         if let Some(id) = request {
             let departure = Departure::default();
             let asking = Asking { id, opening, probe, departure: departure.clone() };
             return Some(Exchange::new(departure, self.exchange(link, asking, frame, headers)));
         }
-        let delivery = Arc::clone(&self).deliver(link, frame, headers);
-        self.spawn(self.letters.track_future(delivery));
+        let answer = subject.is_answer();
+        let delivery = Arc::clone(&self).deliver(link, (frame, headers), answer);
+        let delivery = self.letters.track_future(delivery);
+        if answer {
+            self.spawn(self.answers.track_future(delivery));
+        } else {
+            self.spawn(delivery);
+        }
         None
     }
 
     fn recall(self: Arc<Self>, notice: Vec<u8>) {
         let modern = self.link().is_some_and(|link| link.era() == Some(Era::Modern));
         // There, the end of its exchange is the cancellation of a request.
-        if !modern || self.kind == TransportKind::HttpSse {
+        let told = !modern || self.kind == TransportKind::HttpSse;
+        if told && self.letters.len().saturating_sub(self.answers.len()) < NOTICES {
             let subject = Subject { method: "notifications/cancelled", ..Subject::default() };
             drop(self.post(Letter { request: None, frame: notice, subject }));
         }
@@ -231,7 +254,7 @@ impl Post for Remote {
         self.tools_changed.notify_one();
     }
 
-    fn unasked(&self) -> usize {
-        self.letters.len()
+    fn unread_answers(&self) -> usize {
+        self.answers.len()
     }
 }

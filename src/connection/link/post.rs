@@ -25,8 +25,8 @@ pub(crate) trait Post: Send + Sync + 'static {
     /// Has the server asked again for its tools.
     fn relist(&self);
 
-    /// How many messages that are no requests are on their way.
-    fn unasked(&self) -> usize;
+    /// How many of our answers to the server are on their way.
+    fn unread_answers(&self) -> usize;
 }
 
 /// A request on its way, and its outcome; none if that comes, or came, another way.
@@ -72,4 +72,11 @@ pub(crate) struct Subject<'a> {
     pub(crate) name: Option<&'a str>,
     /// Arguments that are to be repeated outside: names and values.
     pub(crate) mirrored: &'a [(String, String)],
+}
+
+impl Subject<'_> {
+    /// Whether it is that of an answer: what we ask and tell has a method.
+    pub(crate) fn is_answer(&self) -> bool {
+        self.method.is_empty()
+    }
 }

@@ -75,7 +75,8 @@ impl Link {
     /// answers takes its link down: dropping an answer would leave it waiting.
     pub(crate) fn answer(&self, mut frame: Vec<u8>) {
         let state = self.state.lock();
-        let queued = self.post.as_ref().map_or(state.outbox.unasked(), |post| post.unasked());
+        let queued =
+            self.post.as_ref().map_or(state.outbox.unasked(), |post| post.unread_answers());
         if state.down.is_none() && queued < UNREAD_ANSWERS {
             return self.send_off(state, &mut frame, Subject::default());
         }

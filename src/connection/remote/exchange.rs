@@ -201,12 +201,16 @@ impl Remote {
     pub(super) async fn deliver(
         self: Arc<Self>,
         link: Arc<Link>,
-        frame: Vec<u8>,
-        headers: HeaderMap,
+        (frame, headers): (Vec<u8>, HeaderMap),
+        answer: bool,
     ) {
         let session = headers.contains_key(SESSION_ID);
         let departure = Departure::default();
-        let posting = self.endpoint.post(frame, headers, &departure);
+        let posting = async {
+            // An answer is waited for, and does not queue behind what is not.
+            let _place = if answer { None } else { self.places.acquire().await.ok() };
+            self.endpoint.post(frame, headers, &departure).await
+        };
         let posted = tokio::select! {
             posted = tokio::time::timeout(DELIVERY, posting) => posted,
             _ = link.down() => return,

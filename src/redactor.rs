@@ -18,6 +18,8 @@ use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
 
+use crate::secret::Secret;
+
 pub use stream::Redacting;
 
 /// What stands where a secret stood.
@@ -26,8 +28,8 @@ const REDACTED: &str = "[redacted]";
 /// Shorter values are in everything, so that nobody would learn anything from what is left.
 const SHORTEST: usize = 4;
 
-/// How many values of one reference are remembered: tokens are renewed, and what a server writes of
-/// an older one may come late.
+/// How many values of one owner are remembered: tokens are renewed, and what a server writes of an
+/// older one may come late.
 const REMEMBERED: usize = 8;
 
 /// Replaces the secrets of a session by `[redacted]`, wherever they stand in a text. A cheap handle.
@@ -58,7 +60,22 @@ struct Inner {
 pub(crate) struct Owner {
     /// The server that it was declared for, if it was for one.
     pub(crate) server: Option<Arc<str>>,
-    pub(crate) reference: String,
+    pub(crate) source: Source,
+}
+
+/// Where values come from, one after the other. Whatever may be in use beside another has a source of
+/// its own, for the older values of one are forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// What is declared. References are equal by the place, not by what they are called: each literal
+    /// is one, and each command with its arguments.
+    Declared(Secret),
+    /// What was made of a declared one.
+    #[cfg(feature = "http")]
+    Made(Secret),
+    /// What was had for declared ones, such as a token, by its kind.
+    #[cfg(feature = "oauth")]
+    Had(&'static str),
 }
 
 struct Known {
@@ -126,7 +143,11 @@ impl Redactor {
             return false;
         }
         let mut known = self.inner.known.lock();
-        if known.iter().any(|one| one.owner == owner && one.value.expose_secret() == text) {
+        let same = |one: &Known| one.value.expose_secret() == text && one.owner == owner;
+        if let Some(at) = known.iter().position(same) {
+            // It is in use again, and not what is forgotten next.
+            let again = known.remove(at);
+            known.push(again);
             return true;
         }
         let of_owner = known.iter().filter(|one| one.owner == owner).count();

@@ -261,6 +261,42 @@ fn boundary(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rfind(|at| text.is_char_boundary(*at)).unwrap()
 }
 
+/// As many as a file of variables has, and more than there are values of one place that are
+/// remembered.
+#[test]
+fn secrets_that_have_no_name_are_all_redacted() {
+    const MANY: usize = 12;
+    world::run(async |world| {
+        let value = |whose: &str, n: usize| format!("s3cret-of-the-{whose}-{n:02}");
+        let mut stdio = world.stdio("sh").args(["-c", "env | grep s3cret >&2; exit 3"]);
+        for n in 0..MANY {
+            stdio = stdio.env_from(format!("SECRET_{n}"), Secret::literal(value("server", n)));
+            let printed = value("program", n);
+            stdio = stdio.env_from(format!("PRINTED_{n}"), Secret::exec(["printf", &printed]));
+        }
+        let literals = (0..MANY).map(|n| Secret::literal(value("session", n)));
+        let spec = ServerSpec::new("a", stdio).restart(RestartPolicy::never());
+        let builder = world.runtime.session("many").secrets(literals).server(spec);
+        let session = builder.open().await.unwrap();
+        let server = session.server("a").unwrap();
+        await_status(&server, LONG, |status| status.last_error.is_some()).await;
+        let written = || server.stderr_tail().len() >= 2 * MANY;
+        world::eventually(LONG, "what it wrote is read", written).await;
+        let mut told = Told::default();
+        gather(&mut told, &session, &[server]);
+        for n in 0..MANY {
+            for (whose, name) in [("server", "SECRET"), ("program", "PRINTED")] {
+                let line = format!("{name}_{n}=[redacted]");
+                assert!(told.0.contains(&line), "{line}: {}", told.0);
+                assert!(!told.0.contains(&value(whose, n)), "{whose} {n}: {}", told.0);
+            }
+            let own = session.redactor().redact(&value("session", n)).into_owned();
+            assert_eq!(own, "[redacted]", "{n}");
+        }
+        session.close().await;
+    });
+}
+
 /// Check 19.
 #[test]
 fn no_secret_is_in_anything_that_others_may_read() {

@@ -15,7 +15,7 @@ use super::{Auth, Fixed, Kind, fixed::sensitive};
 use crate::{
     connection::SessionScope,
     error::{AuthError, SecretError},
-    redactor::Owner,
+    redactor::{Owner, Source},
     secret::Secret,
     spec::Http,
 };
@@ -67,9 +67,8 @@ impl Home {
     }
 
     /// Has what was made of a secret redacted, too.
-    pub(crate) fn learn(&self, reference: &str, value: &SecretString) {
-        let owner =
-            Owner { server: Some(Arc::clone(&self.server)), reference: reference.to_owned() };
+    pub(crate) fn learn(&self, source: Source, value: &SecretString) {
+        let owner = Owner { server: Some(Arc::clone(&self.server)), source };
         self.scope.secrets.redactor.learn(owner, value);
     }
 }

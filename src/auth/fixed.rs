@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{Fixed, authority::Home};
 use crate::{
     error::{SecretCause, SecretError},
+    redactor::Source,
     secret::Secret,
 };
 
@@ -29,7 +30,7 @@ impl Fixed {
             Self::Basic { user, password } => {
                 let value = home.resolve(password).await?;
                 let pair = pair(user, &value);
-                home.learn(&password.reference(), &pair);
+                home.learn(Source::Made(password.clone()), &pair);
                 Ok((AUTHORIZATION, scheme(password, "Basic", &pair)?))
             }
         }

@@ -32,6 +32,7 @@ use super::{
 };
 use crate::{
     error::{AuthError, LoginReason},
+    redactor::Source,
     spec::Http,
 };
 
@@ -254,14 +255,14 @@ impl Holder {
 
     /// Puts tokens into use.
     fn publish(&self, state: &mut State, tokens: Tokens, fresh: bool) -> Arc<Held> {
-        self.home.learn("access token", &tokens.access);
+        self.home.learn(Source::Had("access token"), &tokens.access);
         for (what, secret) in [
             ("refresh token", tokens.refresh.as_ref()),
             ("client secret", tokens.client.secret.as_ref()),
             ("key", tokens.key.as_ref().map(|key| key.to_text())),
         ] {
             if let Some(secret) = secret {
-                self.home.learn(what, secret);
+                self.home.learn(Source::Had(what), secret);
             }
         }
         let scheme = if tokens.key.is_some() { "DPoP" } else { "Bearer" };

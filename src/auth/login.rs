@@ -17,7 +17,7 @@ use super::{
     loopback::Loopback,
     tokens::{Client, Granted, Tokens},
 };
-use crate::{connection::Connection, error::AuthError, status::Phase};
+use crate::{connection::Connection, error::AuthError, redactor::Source, status::Phase};
 
 /// A login that a person is to go through: see [`Server::login`](crate::Server::login).
 ///
@@ -292,7 +292,7 @@ async fn identity(
     let registered = quietly(registered).await.map_err(|error| unusable(&holder.url, error))?;
     let secret = registered.client_secret.map(SecretString::from);
     if let Some(secret) = &secret {
-        holder.home.learn("client secret", secret);
+        holder.home.learn(Source::Had("client secret"), secret);
     }
     let redirect_uri = Some(redirect_uri.to_owned());
     Ok(Client { id: registered.client_id, secret, in_body, redirect_uri })

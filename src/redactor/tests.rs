@@ -3,11 +3,14 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn owner(server: Option<&str>, secret: Secret) -> Owner {
+    Owner { server: server.map(Into::into), source: Source::Declared(secret) }
+}
+
 fn knowing(values: &[&str]) -> Redactor {
     let redactor = Redactor::default();
     for value in values {
-        let owner = Owner { server: None, reference: (*value).to_owned() };
-        redactor.learn(owner, &SecretString::from(*value));
+        redactor.learn(owner(None, Secret::literal(*value)), &SecretString::from(*value));
     }
     redactor
 }
@@ -23,12 +26,48 @@ fn what_is_no_secret_stays_as_it_is() {
 #[test]
 fn the_latest_values_of_a_reference_are_remembered() {
     let redactor = Redactor::default();
-    let owner = || Owner { server: None, reference: "env TOKEN".to_owned() };
-    for n in 0..20 {
-        redactor.learn(owner(), &SecretString::from(format!("token-number-{n:02}")));
-    }
+    let learn = |n: u32| {
+        let value = SecretString::from(format!("token-number-{n:02}"));
+        redactor.learn(owner(None, Secret::env("TOKEN")), &value)
+    };
+    (0..20).for_each(|n| assert!(learn(n)));
     assert_eq!(redactor.redact("token-number-19 token-number-12"), "[redacted] [redacted]");
     assert_eq!(redactor.redact("token-number-00"), "token-number-00");
+    // One that is in use again is not an old one.
+    assert!(learn(12) && learn(20));
+    assert_eq!(redactor.redact("token-number-12 token-number-13"), "[redacted] token-number-13");
+}
+
+#[test]
+fn secrets_that_are_called_the_same_do_not_push_each_other_out() {
+    let redactor = Redactor::default();
+    let value = |kind: &str, n: u32| format!("{kind}-number-{n:02}");
+    for n in 0..40 {
+        let literal = value("literal", n);
+        redactor.learn(owner(None, Secret::literal(literal.as_str())), &literal.into());
+        let (path, printed) = (format!("secret/{n}"), value("printed", n));
+        redactor.learn(owner(None, Secret::exec(["vault", "read", &path])), &printed.into());
+    }
+    for n in 0..40 {
+        let told = format!("{} {}", value("literal", n), value("printed", n));
+        assert_eq!(redactor.redact(&told), "[redacted] [redacted]", "{told}");
+    }
+}
+
+#[test]
+fn what_is_made_of_a_secret_does_not_push_it_out() {
+    let redactor = Redactor::default();
+    let source = || Secret::file("password");
+    for n in 0..REMEMBERED {
+        let value = SecretString::from(format!("password-{n}"));
+        redactor.learn(owner(None, source()), &value);
+        let made = Owner { server: None, source: Source::Made(source()) };
+        redactor.learn(made, &SecretString::from(format!("made-of-it-{n}")));
+    }
+    for n in 0..REMEMBERED {
+        let told = format!("password-{n} made-of-it-{n}");
+        assert_eq!(redactor.redact(&told), "[redacted] [redacted]");
+    }
 }
 
 #[test]
@@ -40,8 +79,8 @@ fn whatever_is_learnt_holds_for_everybody_from_then_on() {
             threads.spawn(move || {
                 for n in 0..50 {
                     let value = format!("secret-{thread}-{n}-of-many");
-                    let owner = Owner { server: None, reference: value.clone() };
-                    assert!(redactor.learn(owner, &SecretString::from(value.clone())));
+                    let owner = owner(None, Secret::literal(value.as_str()));
+                    assert!(redactor.learn(owner, &SecretString::from(value.as_str())));
                     assert!(!redactor.is_idle());
                     assert_eq!(redactor.redact(&value), "[redacted]");
                 }
@@ -64,7 +103,7 @@ fn redacted_json_is_json() {
 fn a_secret_of_another_server_is_found_and_ones_own_is_not() {
     let redactor = Redactor::default();
     let value = SecretString::from("s3cr3t-of-a");
-    let of = |server: Option<&str>| Owner { server: server.map(Into::into), reference: "x".into() };
+    let of = |server| owner(server, Secret::env("X"));
     redactor.learn(of(Some("a")), &value);
     redactor.learn(of(None), &SecretString::from("of-the-session"));
     assert_eq!(redactor.stranger(b"..s3cr3t-of-a..", "b").as_deref(), Some("a"));

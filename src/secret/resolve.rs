@@ -9,7 +9,7 @@ use super::{Piece, Provider, Secret, Source, command, value, without_line_end};
 use crate::{
     connection::SessionScope,
     error::{SecretCause, SecretError},
-    redactor::{Owner, Redactor},
+    redactor::{self, Owner, Redactor},
     transport::environment,
 };
 
@@ -65,7 +65,8 @@ impl SessionScope {
         let failed = |cause| SecretError { reference: secret.reference(), cause };
         let value = tokio::time::timeout(LIMIT, self.look_up(secret, server)).await;
         let value = value.unwrap_or(Err(SecretCause::TimedOut { after: LIMIT })).map_err(failed)?;
-        let owner = Owner { server: server.cloned(), reference: secret.reference() };
+        let owner =
+            Owner { server: server.cloned(), source: redactor::Source::Declared(secret.clone()) };
         if !self.secrets.redactor.learn(owner, &value) {
             return Err(failed(SecretCause::Empty));
         }

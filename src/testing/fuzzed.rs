@@ -12,7 +12,8 @@ use serde_json::Value;
 #[cfg(feature = "config")]
 use crate::config;
 use crate::{
-    redactor::{Owner, Redactor},
+    redactor::{Owner, Redactor, Source},
+    secret::Secret,
     transport::lines::{LineTooLong, Lines},
     wire::{self, Answer, Incoming},
 };
@@ -115,7 +116,7 @@ pub fn redactor(data: &[u8]) {
         return;
     }
     let redactor = Redactor::default();
-    let owner = Owner { server: None, reference: String::new() };
+    let owner = Owner { server: None, source: Source::Declared(Secret::literal("")) };
     redactor.learn(owner, &secret.into());
     let redacted = redactor.redact(text);
     assert!(!redacted.contains(secret), "a secret is left");

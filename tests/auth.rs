@@ -17,13 +17,12 @@ use std::{
 
 use callboard::{
     Auth, AuthError, CallError, ClientCredentials, ConnectError, EnterpriseManaged, HttpError,
-    JwtBearer, OAuth, Phase, Secret, Server, ServerError, ServerSpec, StreamableHttp,
+    JwtBearer, OAuth, Phase, Secret, ServerError, ServerSpec, StreamableHttp,
 };
 use http_server::{HttpServer, Request, Step, json, whole};
 use remote::{LONG, ended, open, quick};
-use reqwest::Url;
 use serde_json::json as object;
-use token_server::{Asked, TokenServer, token};
+use token_server::{TokenServer, challenge, described, log_in, renewable, token};
 use world::await_status;
 
 const SECRET: &str = "cl1ent/secret+";
@@ -238,41 +237,6 @@ fn a_refused_client_is_a_typed_error_and_not_tried_again() {
     });
 }
 
-/// What an authorization server says of itself and of the server whose it is; `token` is its answer
-/// to requests for tokens.
-fn described(
-    tokens: &TokenServer,
-    resource: String,
-    pkce: &'static [&'static str],
-    token: impl Fn(&Asked) -> (u16, String) + Send + 'static,
-) {
-    let origin = tokens.origin();
-    tokens.plan(move |_, asked| match asked.path.as_str() {
-        "/.well-known/oauth-protected-resource" => {
-            let described = object!({ "resource": resource, "authorization_servers": [origin] });
-            (200, described.to_string())
-        }
-        "/.well-known/oauth-authorization-server" => {
-            let metadata = object!({
-                "issuer": origin,
-                "authorization_endpoint": format!("{origin}/authorize"),
-                "token_endpoint": format!("{origin}/token"),
-                "registration_endpoint": format!("{origin}/register"),
-                "response_types_supported": ["code"],
-                "code_challenge_methods_supported": pkce,
-            });
-            (200, metadata.to_string())
-        }
-        "/token" => token(asked),
-        _ => (404, "{}".to_owned()),
-    });
-}
-
-/// How the server says where its authorization server is.
-fn challenge(tokens: &TokenServer) -> String {
-    format!("Bearer resource_metadata=\"{}/.well-known/oauth-protected-resource\"", tokens.origin())
-}
-
 #[test]
 fn an_authorization_server_that_does_not_promise_pkce_is_refused() {
     world::run(async |world| {
@@ -353,26 +317,6 @@ fn a_server_that_says_nothing_about_its_authorization_is_not_guessed_at() {
         assert!(server.requests().iter().all(|one| one.request.path != "/token"));
         session.close().await;
     });
-}
-
-/// The answer of the authorization server to a login, and to a renewal with what came of it.
-fn renewable(asked: &Asked) -> (u16, String) {
-    let name = match asked.form.contains("refresh_token=renew-it") {
-        true => "second-token",
-        false => "first-token",
-    };
-    let given =
-        object!({ "access_token": name, "token_type": "Bearer", "refresh_token": "renew-it" });
-    (200, given.to_string())
-}
-
-/// A person logs in.
-async fn log_in(server: &Server) {
-    let login = server.login().await.unwrap();
-    let url = Url::parse(login.url()).unwrap();
-    let asked = |name: &str| url.query_pairs().find(|(key, _)| key == name).unwrap().1;
-    let back = format!("{}?code=x&state={}", asked("redirect_uri"), asked("state"));
-    login.finish(&back).await.unwrap();
 }
 
 /// What stands in the way for a while, and is no word of the authorization server about the token.

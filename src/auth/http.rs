@@ -35,6 +35,7 @@ const REDIRECTS: usize = 3;
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
     client: Client,
+    server: Arc<Url>,
     reach: Reach,
     plain_http: bool,
     clients: Arc<Clients>,
@@ -69,8 +70,9 @@ impl Asker {
         let client = client.map_err(|error| AuthError::Unusable {
             detail: format!("no HTTP client can be built as declared: {error}"),
         })?;
-        let (clients, notes) = (Arc::clone(clients), Arc::default());
-        Ok(Self { client, reach, plain_http: http.plain_http, clients, notes })
+        let (server, clients) = (Arc::new(url.clone()), Arc::clone(clients));
+        let (plain_http, notes) = (http.plain_http, Arc::default());
+        Ok(Self { client, server, reach, plain_http, clients, notes })
     }
 
     /// Forgets what was noted of an earlier round.
@@ -200,9 +202,24 @@ impl Asker {
         {
             let mut notes = self.notes.lock();
             notes.described = true;
-            notes.resource = Some(described.resource);
+            // What comes after the first is not asked as a description, but may look like one.
+            if notes.resource.is_none() && names(&described.resource, &self.server) {
+                notes.resource = Some(described.resource);
+            }
         }
     }
+}
+
+/// Whether the server at this URL may call itself so: by its own origin, and its own path or one above
+/// it. A token for whatever else a document names would go to this server nevertheless (RFC 9728, 3.3;
+/// RFC 8707, 2).
+fn names(resource: &str, server: &Url) -> bool {
+    let Ok(resource) = Url::parse(resource) else { return false };
+    let whole =
+        |rest: &str| rest.is_empty() || rest.starts_with('/') || resource.path().ends_with('/');
+    resource.fragment().is_none()
+        && resource.origin() == server.origin()
+        && server.path().strip_prefix(resource.path()).is_some_and(whole)
 }
 
 /// A client with what is declared of the server's own, but for the certificate that it shows: that is
@@ -278,5 +295,40 @@ impl OAuthHttpClient for Asker {
             *response.headers_mut() = answer.headers;
             Ok(response)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_called_by_its_own_address_or_one_above_it() {
+        let server = Url::parse("https://mcp.example/team/mcp?x=1").unwrap();
+        for own in [
+            "https://mcp.example/team/mcp",
+            "https://mcp.example:443/team/mcp?y=2",
+            "https://mcp.example/team",
+            "https://mcp.example/team/",
+            "https://mcp.example/",
+            "https://MCP.example",
+        ] {
+            assert!(names(own, &server), "{own}");
+        }
+        for strange in [
+            "https://mcp.example/team/mcp/",
+            "https://mcp.example/team/mcp/deeper",
+            "https://mcp.example/team/m",
+            "https://mcp.example/other",
+            "http://mcp.example/team/mcp",
+            "https://mcp.example:8443/team/mcp",
+            "https://example/team/mcp",
+            "https://mcp.example/team/mcp#part",
+            "urn:mcp",
+            "/team/mcp",
+            "",
+        ] {
+            assert!(!names(strange, &server), "{strange}");
+        }
     }
 }

@@ -10,6 +10,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use callboard::{Login, Server};
+use reqwest::Url;
+use serde_json::{Value, json};
+
 /// What was asked of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -17,6 +21,14 @@ pub(crate) struct Asked {
     pub(crate) authorization: Option<String>,
     /// The form, as it came.
     pub(crate) form: String,
+}
+
+impl Asked {
+    /// A field of the form.
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
+        let form = Url::parse(&format!("http://form/?{}", self.form)).unwrap();
+        form.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
 }
 
 /// Status and body of its answer to the nth request, from 1.
@@ -122,4 +134,67 @@ impl Drop for TokenServer {
         let ended = self.thread.take().unwrap().join();
         assert!(ended.is_ok() || std::thread::panicking(), "the token server panicked");
     }
+}
+
+/// What an authorization server says of itself and of the server whose it is; `token` is its answer
+/// to requests for tokens.
+pub(crate) fn described(
+    tokens: &TokenServer,
+    resource: String,
+    pkce: &'static [&'static str],
+    token: impl Fn(&Asked) -> (u16, String) + Send + 'static,
+) {
+    let origin = tokens.origin();
+    tokens.plan(move |_, asked| match asked.path.as_str() {
+        "/.well-known/oauth-protected-resource" => {
+            let described = json!({ "resource": resource, "authorization_servers": [origin] });
+            (200, described.to_string())
+        }
+        "/.well-known/oauth-authorization-server" => {
+            (200, metadata(&origin, &origin, pkce).to_string())
+        }
+        "/token" => token(asked),
+        _ => (404, "{}".to_owned()),
+    });
+}
+
+/// What an authorization server says of itself.
+pub(crate) fn metadata(issuer: &str, origin: &str, pkce: &[&str]) -> Value {
+    json!({
+        "issuer": issuer,
+        "authorization_endpoint": format!("{origin}/authorize"),
+        "token_endpoint": format!("{origin}/token"),
+        "registration_endpoint": format!("{origin}/register"),
+        "response_types_supported": ["code"],
+        "code_challenge_methods_supported": pkce,
+    })
+}
+
+/// How the server says where its authorization server is.
+pub(crate) fn challenge(tokens: &TokenServer) -> String {
+    format!("Bearer resource_metadata=\"{}/.well-known/oauth-protected-resource\"", tokens.origin())
+}
+
+/// The answer of the authorization server to a login, and to a renewal with what came of it.
+pub(crate) fn renewable(asked: &Asked) -> (u16, String) {
+    let name = match asked.form.contains("refresh_token=renew-it") {
+        true => "second-token",
+        false => "first-token",
+    };
+    let given =
+        json!({ "access_token": name, "token_type": "Bearer", "refresh_token": "renew-it" });
+    (200, given.to_string())
+}
+
+/// A person logs in.
+pub(crate) async fn log_in(server: &Server) {
+    finish(&server.login().await.unwrap()).await;
+}
+
+/// A person comes back from a login.
+pub(crate) async fn finish(login: &Login) {
+    let url = Url::parse(login.url()).unwrap();
+    let asked = |name: &str| url.query_pairs().find(|(key, _)| key == name).unwrap().1;
+    let back = format!("{}?code=x&state={}", asked("redirect_uri"), asked("state"));
+    login.finish(&back).await.unwrap();
 }

@@ -4,6 +4,8 @@
 
 #[path = "support/capture.rs"]
 mod capture;
+#[path = "support/full.rs"]
+mod full;
 #[path = "support/real_server.rs"]
 mod real_server;
 #[path = "support/world.rs"]
@@ -13,18 +15,15 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use callboard::{
     Auth, AuthError, Backoff, FileTokenStore, Login, MemoryTokenStore, OAuth, Phase, RestartPolicy,
-    SecretString, Server, ServerError, ServerSpec, Session, StoreFuture, StoreLock, StreamableHttp,
-    TokenKey, TokenStore,
+    Server, ServerError, ServerSpec, Session, StreamableHttp, TokenStore,
 };
+use full::Full;
 use real_server::{RealServer, oauth};
 use reqwest::{Client, header::LOCATION, redirect::Policy};
 use serde_json::json;
@@ -163,38 +162,6 @@ fn a_server_without_a_login_says_so() {
         assert!(matches!(*error, AuthError::NoLogin));
         session.close().await;
     });
-}
-
-/// A store that does not take what it is given, while it is full.
-#[derive(Clone, Default)]
-struct Full {
-    store: Arc<MemoryTokenStore>,
-    full: Arc<AtomicBool>,
-    refused: Arc<AtomicUsize>,
-    taken: Arc<AtomicUsize>,
-}
-
-impl TokenStore for Full {
-    fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Option<SecretString>> {
-        self.store.load(key)
-    }
-
-    fn save<'a>(&'a self, key: &'a TokenKey, value: &'a SecretString) -> StoreFuture<'a, ()> {
-        if self.full.load(Ordering::SeqCst) {
-            self.refused.fetch_add(1, Ordering::SeqCst);
-            return Box::pin(std::future::ready(Err("no space is left".into())));
-        }
-        self.taken.fetch_add(1, Ordering::SeqCst);
-        self.store.save(key, value)
-    }
-
-    fn remove<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, ()> {
-        self.store.remove(key)
-    }
-
-    fn lock<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, StoreLock> {
-        self.store.lock(key)
-    }
 }
 
 /// The token that they were had for is spent by then.

@@ -1,6 +1,8 @@
 //! What a token is asked for, and by whom: the resource that it is for (RFC 8707), and the secret of the
 //! client.
 
+#[path = "support/full.rs"]
+mod full;
 #[path = "support/http_server.rs"]
 mod http_server;
 #[path = "support/remote.rs"]
@@ -10,14 +12,92 @@ mod token_server;
 #[path = "support/world.rs"]
 mod world;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use callboard::{Auth, ClientCredentials, OAuth, Phase, Secret, Server, Session, StreamableHttp};
+use full::Full;
 use http_server::{HttpServer, Step, json, whole};
 use remote::{LONG, quick};
 use serde_json::json as object;
-use token_server::{Asked, TokenServer, log_in, metadata, renewable, token};
+use token_server::{Asked, TokenServer, challenge, described, log_in, metadata, renewable, token};
 use world::{World, await_status};
+
+/// Gives `login-1`, `login-2` and so on for logins, and for what each of them is renewed with one that
+/// is called like it; all of them live so many seconds.
+fn in_a_row(life: u64) -> impl Fn(&Asked) -> (u16, String) + Send + 'static {
+    let logins = AtomicUsize::new(0);
+    move |asked| {
+        let name = match asked.field("refresh_token") {
+            Some(spent) => spent.replace("renews-", "") + "-next",
+            None => format!("login-{}", logins.fetch_add(1, Ordering::SeqCst) + 1),
+        };
+        let given = object!({ "access_token": name, "refresh_token": format!("renews-{name}"),
+            "token_type": "Bearer", "expires_in": life });
+        (200, given.to_string())
+    }
+}
+
+/// Which tokens a server takes for calls; all of them at first.
+#[derive(Clone)]
+struct Taken(Arc<Mutex<Box<dyn Fn(&str) -> bool + Send>>>);
+
+impl Taken {
+    fn on(server: &HttpServer, challenge: String) -> Self {
+        let taken = Self(Arc::new(Mutex::new(Box::new(|_| true))));
+        let now = taken.clone();
+        server.on("tools/call", move |request| {
+            let shown = request.header("authorization").unwrap_or_default();
+            let takes =
+                shown.strip_prefix("Bearer ").is_some_and(|token| now.0.lock().unwrap()(token));
+            if takes {
+                vec![Step::Proper]
+            } else {
+                whole(401, &[("WWW-Authenticate", &challenge)], "")
+            }
+        });
+        taken
+    }
+
+    fn only(&self, token: &'static str) {
+        *self.0.lock().unwrap() = Box::new(move |shown| shown == token);
+    }
+
+    fn not(&self, token: String) {
+        *self.0.lock().unwrap() = Box::new(move |shown| shown != token);
+    }
+}
+
+/// A server that a person has logged in to, and its authorization server.
+async fn logged_in(
+    world: &World,
+    (tokens, server): (&TokenServer, &HttpServer),
+    person: OAuth,
+) -> (Session, Server, Taken) {
+    wants_tokens(server, &challenge(tokens));
+    let taken = Taken::on(server, challenge(tokens));
+    let (session, handle) = opened(world, server, Auth::oauth(person)).await;
+    needs_login(&handle).await;
+    log_in(&handle).await;
+    ready(&handle).await;
+    echo(&session).await;
+    (session, handle, taken)
+}
+
+async fn echo(session: &Session) {
+    let output = session.call("a.echo", object!({ "text": "x" })).await.unwrap();
+    assert_eq!(output.text(), "x");
+}
+
+/// What was spent last to have a token renewed.
+fn spent(tokens: &TokenServer) -> String {
+    grants(tokens, "refresh_token").last().unwrap().field("refresh_token").unwrap()
+}
 
 /// Requests for tokens of this kind.
 fn grants(tokens: &TokenServer, kind: &str) -> Vec<Asked> {
@@ -118,6 +198,55 @@ fn a_token_is_renewed_for_this_server_whatever_documents_about_others_say() {
         assert_eq!(resource(&grants(&tokens, "authorization_code")), server.url());
         call_until(&session, || !grants(&tokens, "refresh_token").is_empty()).await;
         assert_eq!(resource(&grants(&tokens, "refresh_token")), server.url());
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_login_is_not_undone_by_tokens_that_the_store_did_not_take_before() {
+    world::run(async |world| {
+        let tokens = TokenServer::start(|_, _| (404, String::new()));
+        let server = HttpServer::modern();
+        described(&tokens, server.url(), &["S256"], in_a_row(3600));
+        let store = Full::default();
+        let person = OAuth::new("tests").client_id("me").store(store.clone());
+        let (session, handle, taken) = logged_in(&world, (&tokens, &server), person).await;
+        store.full.store(true, Ordering::SeqCst);
+        taken.only("none");
+        call_until(&session, || store.refused.load(Ordering::SeqCst) > 0).await;
+        store.full.store(false, Ordering::SeqCst);
+        log_in(&handle).await;
+        taken.only("login-2");
+        ready(&handle).await;
+        echo(&session).await;
+        taken.only("login-2-next");
+        echo(&session).await;
+        assert_eq!(spent(&tokens), "renews-login-2");
+        session.close().await;
+    });
+}
+
+#[test]
+fn tokens_that_have_ended_before_the_store_took_them_are_renewed() {
+    world::run(async |world| {
+        let tokens = TokenServer::start(|_, _| (404, String::new()));
+        let server = HttpServer::modern();
+        described(&tokens, server.url(), &["S256"], in_a_row(2));
+        let store = Full::default();
+        let person = OAuth::new("tests").client_id("me").store(store.clone());
+        let (session, handle, taken) = logged_in(&world, (&tokens, &server), person).await;
+        store.full.store(true, Ordering::SeqCst);
+        call_until(&session, || store.refused.load(Ordering::SeqCst) > 0).await;
+        let late = spent(&tokens) + "-next";
+        taken.not(late.replace("renews-", ""));
+        let renewals = grants(&tokens, "refresh_token").len();
+        // As long as they live.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        store.full.store(false, Ordering::SeqCst);
+        call_until(&session, || grants(&tokens, "refresh_token").len() > renewals).await;
+        assert_eq!(grants(&tokens, "refresh_token")[renewals].field("refresh_token"), Some(late));
+        ready(&handle).await;
+        assert_eq!(grants(&tokens, "authorization_code").len(), 1);
         session.close().await;
     });
 }

@@ -212,7 +212,7 @@ impl Holder {
     /// The server refuses a token.
     async fn rejected(self: &Arc<Self>, mut state: Guard, held: Arc<Held>) -> Result<bool, Failed> {
         let ever_accepted = self.accepted.load(Ordering::Relaxed) >= held.serial;
-        if held.fresh && !ever_accepted {
+        if held.fresh && !ever_accepted && state.unsaved.is_none() {
             // It refuses even a new one, so another would not help.
             if self.declared.is_headless() {
                 return Ok(false);
@@ -273,6 +273,8 @@ impl Holder {
         header.set_sensitive(true);
         state.serial += 1;
         (state.required, state.failed) = (None, None);
+        // These follow them, or a login does that nobody may undo.
+        state.unsaved = None;
         let held = Arc::new(Held { tokens, serial: state.serial, fresh, header });
         self.held.store(Some(Arc::clone(&held)));
         held

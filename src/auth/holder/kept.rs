@@ -90,12 +90,11 @@ impl Holder {
         Ok(())
     }
 
-    /// Keeps tokens that the store did not take the first time.
+    /// Keeps tokens that the store did not take the first time. They are put into use next.
     pub(super) async fn save_late(&self, state: &mut State) -> Result<Option<Tokens>, AuthError> {
         let Some(tokens) = state.unsaved.clone() else { return Ok(None) };
         let _lock = self.lock_store(&tokens).await?;
         self.save(&tokens).await?;
-        state.unsaved = None;
         Ok(Some(tokens))
     }
 }

@@ -70,7 +70,10 @@ impl Holder {
         held: Option<&Held>,
     ) -> Result<Arc<Held>, AuthError> {
         if let Some(tokens) = self.save_late(state).await? {
-            return Ok(self.publish(state, tokens, true));
+            let stale = tokens.is_stale();
+            let held = self.publish(state, tokens, !stale);
+            // What renews them is still good.
+            return if stale { self.refresh(state, &held).await } else { Ok(held) };
         }
         match held {
             Some(held) if !self.declared.is_headless() => self.refresh(state, held).await,

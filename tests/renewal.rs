@@ -13,6 +13,7 @@ mod token_server;
 mod world;
 
 use std::{
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -20,7 +21,10 @@ use std::{
     time::Duration,
 };
 
-use callboard::{Auth, ClientCredentials, OAuth, Phase, Secret, Server, Session, StreamableHttp};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use callboard::{
+    Auth, ClientCredentials, FileTokenStore, OAuth, Phase, Secret, Server, Session, StreamableHttp,
+};
 use full::Full;
 use http_server::{HttpServer, Step, json, whole};
 use remote::{LONG, quick};
@@ -247,6 +251,55 @@ fn tokens_that_have_ended_before_the_store_took_them_are_renewed() {
         assert_eq!(grants(&tokens, "refresh_token")[renewals].field("refresh_token"), Some(late));
         ready(&handle).await;
         assert_eq!(grants(&tokens, "authorization_code").len(), 1);
+        session.close().await;
+    });
+}
+
+/// Takes the client for who it is only by this secret.
+fn knows(
+    secret: &str,
+    tokens: impl Fn(&Asked) -> (u16, String),
+) -> impl Fn(&Asked) -> (u16, String) {
+    let shown = format!("Basic {}", BASE64_STANDARD.encode(format!("me:{secret}")));
+    move |asked| match &asked.authorization {
+        Some(authorization) if *authorization == shown => tokens(asked),
+        _ => (401, r#"{"error":"invalid_client"}"#.to_owned()),
+    }
+}
+
+/// Everything in the files of a folder, but what is being replaced.
+fn text_of(folder: &Path) -> String {
+    let files = std::fs::read_dir(folder).unwrap();
+    files.filter_map(|file| std::fs::read_to_string(file.unwrap().path()).ok()).collect()
+}
+
+#[test]
+fn the_secret_of_a_client_is_nowhere_kept_and_may_be_another_by_the_next_renewal() {
+    world::run(async |world| {
+        let tokens = TokenServer::start(|_, _| (404, String::new()));
+        let server = HttpServer::modern();
+        let (secret, store) = (world.folder().join("secret"), world.folder().join("tokens"));
+        std::fs::write(&secret, "s3cret-one").unwrap();
+        described(&tokens, server.url(), &["S256"], knows("s3cret-one", in_a_row(3600)));
+        let person = OAuth::new("tests").client("me", Secret::file(&secret));
+        let person = person.store(FileTokenStore::new(&store));
+        let (session, handle, taken) = logged_in(&world, (&tokens, &server), person).await;
+        let kept = text_of(&store);
+        assert!(kept.contains("renews-login-1") && !kept.contains("s3cret"), "{kept}");
+        // The authorization server is the first to have the new one.
+        described(&tokens, server.url(), &["S256"], knows("s3cret-two", in_a_row(3600)));
+        taken.only("login-1-next");
+        let call = session.call("a.echo", object!({ "text": "x" })).await;
+        let error = call.unwrap_err().to_string();
+        assert!(error.contains("invalid_client"), "{error}");
+        std::fs::write(&secret, "s3cret-two").unwrap();
+        let renewed = || text_of(&store).contains("renews-login-1-next");
+        call_until(&session, renewed).await;
+        ready(&handle).await;
+        echo(&session).await;
+        assert_eq!(grants(&tokens, "authorization_code").len(), 1);
+        let kept = text_of(&store);
+        assert!(!kept.contains("s3cret"), "{kept}");
         session.close().await;
     });
 }

@@ -13,10 +13,14 @@ use super::{
     exchange::{Proof, ask, endpoint},
     http::Asker,
     jwt::{Signer, unique},
+    oauth::ByHand,
     store::TokenStore,
     tokens::{Client, Granted, Tokens, now},
 };
-use crate::{error::AuthError, secret::Secret};
+use crate::{
+    error::{AuthError, SecretError},
+    secret::Secret,
+};
 
 /// What is declared.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,6 +186,11 @@ impl Declared {
 
     pub(super) fn store(&self) -> Option<Arc<dyn TokenStore>> {
         if let Self::Person(declared) = self { declared.store.clone() } else { None }
+    }
+
+    /// The client of a person that was registered by hand, with its secret as it is at this moment.
+    pub(super) async fn by_hand(&self, home: &Home) -> Result<Option<ByHand>, SecretError> {
+        if let Self::Person(declared) = self { declared.by_hand(home).await } else { Ok(None) }
     }
 
     /// What is known of the authorization server without asking.

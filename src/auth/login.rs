@@ -271,12 +271,8 @@ async fn identity(
     let in_body = found.takes_body && !found.takes_header;
     let known =
         |id: &str, secret| Client { id: id.to_owned(), secret, in_body, redirect_uri: None };
-    if let Some((id, secret)) = &declared.client {
-        let secret = match secret {
-            Some(secret) => Some(holder.home.resolve(secret).await?),
-            None => None,
-        };
-        return Ok(known(id, secret));
+    if let Some((id, secret)) = declared.by_hand(&holder.home).await? {
+        return Ok(known(&id, secret));
     }
     let documents = metadata.additional_fields.get("client_id_metadata_document_supported");
     if let Some(url) = &declared.metadata_url

@@ -2,8 +2,16 @@
 
 use std::{any::Any, fmt, path::PathBuf, sync::Arc};
 
-use super::store::{FileTokenStore, TokenStore};
-use crate::secret::Secret;
+use secrecy::SecretString;
+
+use super::{
+    authority::Home,
+    store::{FileTokenStore, TokenStore},
+};
+use crate::{error::SecretError, secret::Secret};
+
+/// The id and the secret of a client.
+pub(super) type ByHand = (String, Option<SecretString>);
 
 /// OAuth 2.1 with a person who logs in once, in a browser that the host opens, or the person by hand
 /// (MCP 2026-07-28, basic/authorization).
@@ -70,7 +78,8 @@ impl OAuth {
         self
     }
 
-    /// The client as it was registered by hand, with its secret.
+    /// The client as it was registered by hand, with its secret, which is resolved for each login and
+    /// each renewal, and not kept with the tokens.
     pub fn client(mut self, id: impl Into<String>, secret: Secret) -> Self {
         self.client = Some((id.into(), Some(secret)));
         self
@@ -104,6 +113,18 @@ impl OAuth {
         self.folder = files.map(|files| files.folder().to_owned());
         self.store = Some(Arc::new(store));
         self
+    }
+}
+
+impl OAuth {
+    /// The client that was registered by hand, with its secret as it is at this moment.
+    pub(super) async fn by_hand(&self, home: &Home) -> Result<Option<ByHand>, SecretError> {
+        let Some((id, secret)) = &self.client else { return Ok(None) };
+        let secret = match secret {
+            Some(secret) => Some(home.resolve(secret).await?),
+            None => None,
+        };
+        Ok(Some((id.clone(), secret)))
     }
 }
 

@@ -44,6 +44,13 @@ pub(super) struct Client {
     pub(super) redirect_uri: Option<String>,
 }
 
+impl Client {
+    /// The secret, of one that registered itself. Any other is declared, and kept where it is.
+    fn kept_secret(&self) -> Option<&SecretString> {
+        self.secret.as_ref().filter(|_| self.redirect_uri.is_some())
+    }
+}
+
 /// The answer to a request for a token (RFC 6749, 5.1).
 #[derive(Deserialize)]
 pub(super) struct Granted {
@@ -97,7 +104,7 @@ impl Tokens {
             expiry: self.expiry,
             scopes: self.scopes.clone(),
             client_id: self.client.id.clone(),
-            client_secret: self.client.secret.as_ref().map(|secret| secret.expose_secret().into()),
+            client_secret: self.client.kept_secret().map(|secret| secret.expose_secret().into()),
             secret_in_body: self.client.in_body,
             redirect_uri: self.client.redirect_uri.clone(),
             resource: self.resource.clone(),
@@ -196,5 +203,19 @@ mod tests {
         assert_eq!(back.refresh.unwrap().expose_secret(), "rt-12345678");
         assert_eq!((back.expiry, back.scopes), (kept.expiry, kept.scopes.clone()));
         assert!(!format!("{kept:?}").contains("12345678"));
+    }
+
+    #[test]
+    fn the_secret_of_a_client_is_kept_only_if_nobody_has_declared_it() {
+        for redirect_uri in [None, Some("http://127.0.0.1:9/callback".to_owned())] {
+            let mut kept = tokens(3_000, 3_000);
+            let registered = redirect_uri.is_some();
+            let secret = Some("cs-12345678".into());
+            kept.client = Client { id: "c".to_owned(), secret, in_body: true, redirect_uri };
+            let json = kept.to_json().unwrap();
+            assert_eq!(json.expose_secret().contains("cs-12345678"), registered);
+            let back = Tokens::from_json(&json).unwrap().client;
+            assert!(back.in_body && back.secret.is_some() == registered);
+        }
     }
 }

@@ -22,6 +22,9 @@ const HOLD_OFF: Duration = Duration::from_secs(1);
 /// the only token left.
 const LAST_RENEWAL: Duration = Duration::from_secs(2);
 
+/// What is said of a client that is not known, or shows another secret (RFC 6749, 5.2).
+const INVALID_CLIENT: &str = "invalid_client";
+
 impl Holder {
     /// Gets a new token, in a task of its own: whoever waits for it may lose patience, but a token
     /// that was given in exchange for another must not be lost.
@@ -83,9 +86,11 @@ impl Holder {
 
     /// Spends the token that renews, unless another process just has.
     async fn refresh(&self, state: &mut State, held: &Held) -> Result<Arc<Held>, AuthError> {
+        // Before the lock, for which others wait no longer than a request takes.
+        let by_hand = self.declared.by_hand(&self.home).await;
         let _lock = self.lock_store(&held.tokens).await?;
         let kept = self.reload(&held.tokens).await?;
-        let tokens = match kept {
+        let mut tokens = match kept {
             Some(kept) if !kept.is_same(&held.tokens) && !kept.is_stale() => {
                 return Ok(self.publish(state, kept, false));
             }
@@ -97,6 +102,11 @@ impl Holder {
             state.required = Some(LoginReason::Expired);
             return Err(AuthError::LoginRequired { reason: LoginReason::Expired });
         }
+        let by_hand = by_hand?.filter(|(id, _)| *id == tokens.client.id);
+        let declared = by_hand.as_ref().is_some_and(|(_, secret)| secret.is_some());
+        if let Some((_, secret)) = by_hand {
+            tokens.client.secret = secret;
+        }
         let asker = self.asker(state)?;
         asker.begin();
         if let Some(key) = &tokens.key {
@@ -104,7 +114,8 @@ impl Holder {
         }
         let granted = match refresh(&asker, &tokens).await {
             Ok(granted) => granted,
-            Err(AuthError::Refused { code, .. }) => {
+            // A declared secret that is out of date says nothing about the token.
+            Err(AuthError::Refused { code, .. }) if !(declared && code == INVALID_CLIENT) => {
                 return self.give_up(state, tokens, &code).await;
             }
             Err(error) => return Err(error),
@@ -131,7 +142,7 @@ impl Holder {
         mut tokens: Tokens,
         code: &str,
     ) -> Result<Arc<Held>, AuthError> {
-        if code == "invalid_client" {
+        if code == INVALID_CLIENT {
             // It is not known any more, and has to register itself again.
             tokens.client.redirect_uri = None;
         }

@@ -130,7 +130,8 @@ pub struct Loaded {
     /// The names of the servers that the file leaves out as disabled.
     pub disabled: Vec<String>,
     /// The names of the servers that cannot be used as they stand there; why, is in
-    /// [`faults`](Self::faults).
+    /// [`faults`](Self::faults). None of them is among the [`specs`](Self::specs), also where another
+    /// entry of the name could be used.
     pub broken: Vec<String>,
     /// What the host has to be able to answer.
     pub inputs: Vec<Input>,

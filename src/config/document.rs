@@ -1,6 +1,6 @@
 //! Where servers stand in a document.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     Input, clients, entry,
@@ -22,6 +22,7 @@ const CODEX: &str = "mcp_servers";
 #[derive(Default)]
 pub(super) struct Declared {
     pub(super) specs: Vec<ServerSpec>,
+    /// Where those begin that are not disabled.
     pub(super) lines: HashMap<String, usize>,
     pub(super) disabled: Vec<String>,
     /// Those of which it is known only that they are meant to be there.
@@ -107,11 +108,7 @@ fn project(root: &Node, reader: &mut Reader<'_>, declared: &mut Declared) -> boo
     };
     let mut local = Declared::default();
     servers(&section.node, reader, &mut local);
-    declared.specs.retain(|spec| !local.lines.contains_key(spec.name()));
-    declared.specs.extend(local.specs);
-    declared.lines.extend(local.lines);
-    declared.disabled.extend(local.disabled);
-    declared.broken.extend(local.broken);
+    declared.overlay(local);
     true
 }
 
@@ -120,12 +117,14 @@ fn servers(node: &Node, reader: &mut Reader<'_>, declared: &mut Declared) {
         return reader.expected(node, "an object of servers");
     };
     reader.twice(members);
-    for member in members {
+    // The same key twice is one entry, of which the last counts, whatever it says.
+    let last: HashMap<_, _> = members.iter().map(|member| (&member.name, member.at)).collect();
+    for member in members.iter().filter(|member| last[&member.name] == member.at) {
         let name = name_of(member, reader);
         let read = entry::read(&name, (&member.node, member.at), clients::read, reader);
         match read {
             Some((spec, disabled)) => declared.add(spec, disabled, member.at, reader),
-            None => declared.broken.push(name),
+            None => declared.spoil(name, member.at, reader),
         }
     }
 }
@@ -134,7 +133,8 @@ impl Declared {
     #[cfg(feature = "hcl")]
     pub(super) fn has(&self, name: &str) -> bool {
         let named = |spec: &ServerSpec| spec.name() == name;
-        self.specs.iter().any(named) || self.disabled.iter().any(|one| one == name)
+        let mut others = self.disabled.iter().chain(&self.broken);
+        self.specs.iter().any(named) || others.any(|one| one == name)
     }
 
     pub(super) fn add(
@@ -149,18 +149,43 @@ impl Declared {
             self.disabled.push(name);
             return;
         }
-        // The same key twice is one entry, of which the last counts.
-        if let Some(before) = self.specs.iter().position(|one| one.name() == name) {
-            let hint = "give each its own name".to_owned();
-            reader.warn(
-                at,
-                format!("two servers come to be named {name:?}, and the last one counts"),
-                Some(hint),
-            );
-            drop(self.specs.remove(before));
-        }
-        self.lines.insert(name, reader.line(at));
+        self.displace(&name, at, reader);
         self.specs.push(spec);
+    }
+
+    /// Adds one that cannot be used. Another of its name does not start in its place.
+    pub(super) fn spoil(&mut self, name: String, at: usize, reader: &mut Reader<'_>) {
+        self.displace(&name, at, reader);
+        self.broken.push(name);
+    }
+
+    /// Takes out what came before, for the last of a name counts: none is both usable and broken.
+    fn displace(&mut self, name: &str, at: usize, reader: &mut Reader<'_>) {
+        if self.lines.insert(name.to_owned(), reader.line(at)).is_none() {
+            return;
+        }
+        self.specs.retain(|spec| spec.name() != name);
+        self.broken.retain(|one| one != name);
+        let hint = "give each its own name".to_owned();
+        let message = format!("two servers come to be named {name:?}, and the last one counts");
+        reader.warn(at, message, Some(hint));
+    }
+
+    /// Lets others go before all of their names, also those that are disabled or cannot be used.
+    fn overlay(&mut self, over: Self) {
+        let usable = over.specs.iter().map(ServerSpec::name);
+        let others = over.disabled.iter().chain(&over.broken).map(String::as_str);
+        let names: HashSet<_> = usable.chain(others).collect();
+        self.specs.retain(|spec| !names.contains(spec.name()));
+        self.lines.retain(|name, _| !names.contains(name.as_str()));
+        self.disabled.retain(|name| !names.contains(name.as_str()));
+        self.broken.retain(|name| !names.contains(name.as_str()));
+        let Self { specs, lines, disabled, broken, inputs } = over;
+        self.specs.extend(specs);
+        self.lines.extend(lines);
+        self.disabled.extend(disabled);
+        self.broken.extend(broken);
+        self.inputs.extend(inputs);
     }
 }
 

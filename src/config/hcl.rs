@@ -200,12 +200,14 @@ fn server(member: &Member, reader: &mut Reader<'_>, declared: &mut Declared) {
         return reader.fault(member.at, "it has to have one name", Some(hint));
     };
     let read = entry::read(name, (&member.node, member.at), keys, reader);
-    let Some((spec, disabled)) = read else { return declared.broken.push(name.clone()) };
-    if declared.has(spec.name()) {
+    if declared.has(name) {
         let hint = "give each its own name".to_owned();
         return reader.fault(member.at, format!("two servers are named {name:?}"), Some(hint));
     }
-    declared.add(spec, disabled, member.at, reader);
+    match read {
+        Some((spec, disabled)) => declared.add(spec, disabled, member.at, reader),
+        None => declared.spoil(name.clone(), member.at, reader),
+    }
 }
 
 fn keys(entry: &mut Entry, members: &[Member], reader: &mut Reader<'_>) {

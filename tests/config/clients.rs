@@ -142,6 +142,58 @@ fn servers_of_the_current_project_go_before_those_of_the_user() {
     assert!(shown(&loaded, "b").contains("of-project"));
 }
 
+/// No name is both usable and broken, however that comes about.
+#[test]
+fn of_two_entries_of_a_name_the_last_counts_also_where_one_is_broken() {
+    let (good, bad, off) = (
+        r#"{ "command": "x" }"#,
+        r#"{ "comand": "x" }"#,
+        r#"{ "command": "x", "disabled": true }"#,
+    );
+    // Usable, broken and disabled.
+    let one = |counts: &str| match counts {
+        "good" => (1, 0, 0),
+        "bad" => (0, 1, 0),
+        _ => (0, 0, 1),
+    };
+    for (first, last, counts) in [
+        (good, bad, "bad"),
+        (bad, good, "good"),
+        (bad, bad, "bad"),
+        (good, off, "off"),
+        (off, good, "good"),
+    ] {
+        let text = format!(r#"{{ "mcpServers": {{ "a": {first}, "a": {last} }} }}"#);
+        let loaded = parse(&text);
+        let found = (loaded.specs.len(), loaded.broken.len(), loaded.disabled.len());
+        assert_eq!(found, one(counts), "{text}");
+        assert!(lines(&loaded.warnings)[0].contains("it stands here twice"), "{text}");
+    }
+    // Two keys that come to the same name. One that is disabled is in nobody's way.
+    for (first, last, found) in [
+        (good, bad, (0, 1, 0)),
+        (bad, good, (1, 0, 0)),
+        (good, off, (1, 0, 1)),
+        (off, good, (1, 0, 1)),
+    ] {
+        let text = format!(r#"{{ "mcpServers": {{ "a b": {first}, "a-b": {last} }} }}"#);
+        let loaded = parse(&text);
+        assert_eq!(
+            (loaded.specs.len(), loaded.broken.len(), loaded.disabled.len()),
+            found,
+            "{text}"
+        );
+        let told = lines(&loaded.warnings).iter().any(|line| line.contains("the last one counts"));
+        assert_eq!(told, found.2 == 0, "{text}");
+    }
+    let block = |body: &str| format!("mcp_server \"a\" {{ \n transport = \"stdio\"\n {body}\n}}\n");
+    let (good, bad) = (block("command = \"x\""), block("comand = \"x\""));
+    for (text, usable) in [(good.clone() + &bad, 1), (bad + &good, 0)] {
+        let loaded = config::parse_hcl(&text, "x.hcl").unwrap();
+        assert_eq!((loaded.specs.len(), loaded.broken.len()), (usable, 1 - usable), "{text}");
+    }
+}
+
 #[test]
 fn all_of_our_own_keys_are_read() {
     let loaded = parse(

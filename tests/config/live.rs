@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use callboard::config::{self, FeedError, LoadError};
+use callboard::{
+    Session,
+    config::{self, FeedError, LoadError},
+};
 use serde_json::{Value, json};
 
 use super::{
-    parse,
+    names, parse,
     world::{self, World, await_status},
 };
 
@@ -99,6 +102,73 @@ fn a_file_is_followed_and_a_broken_one_costs_nothing() {
         let (_, applied) = in_time(watch.feed(&session)).await.unwrap();
         assert_eq!((applied.stopped.len(), applied.unchanged.len()), (1, 1));
         assert_eq!(world.processes().len(), 1);
+        session.close().await;
+    });
+}
+
+/// Claude Code's file: what a project says of a server goes before what the user says, whatever it says.
+#[test]
+fn an_entry_that_is_broken_or_disabled_hides_the_one_that_it_goes_before() {
+    world::run(async |world| {
+        let path = world.folder().join(".claude.json");
+        let here = std::env::current_dir().unwrap();
+        let tagged = |tag: &str| {
+            let mut entry = entry(&world, &["--mode", "normal"], &json!({}));
+            entry["callboard"] = json!({ "tags": [tag] });
+            entry
+        };
+        let save = |of_project: &Value| {
+            let of_user = json!({ "git": tagged("user"), "web": tagged("user") });
+            let projects = json!({ here.to_str().unwrap(): { "mcpServers": of_project } });
+            let file = json!({ "mcpServers": of_user, "projects": projects });
+            std::fs::write(&path, file.to_string()).unwrap();
+        };
+        let declared = |session: &Session| -> Vec<(String, String)> {
+            let specs = session.servers().into_iter().map(|server| server.spec());
+            let mut all: Vec<_> = specs.map(|s| (s.name().to_owned(), format!("{s:?}"))).collect();
+            all.sort();
+            all.into_iter()
+                .map(|(name, shown)| {
+                    let of = ["user", "project"].into_iter().find(|tag| shown.contains(tag));
+                    (name, of.unwrap_or_default().to_owned())
+                })
+                .collect()
+        };
+        let are = |of: &[(&str, &str)]| -> Vec<(String, String)> {
+            of.iter().map(|(name, of)| ((*name).to_owned(), (*of).to_owned())).collect()
+        };
+        let broken = json!({ "comand": "x" });
+
+        // Nothing starts in the place of what is broken from the first.
+        save(&json!({ "git": broken }));
+        let mut watch = config::watch(&path).every(Duration::from_millis(20));
+        let loaded = in_time(watch.next()).await.unwrap();
+        assert_eq!(
+            (names(&loaded), loaded.broken.as_slice()),
+            (vec!["web"], &["git".to_owned()][..])
+        );
+        let session = world.open(loaded.specs).await;
+
+        save(&json!({ "git": tagged("project") }));
+        in_time(watch.feed(&session)).await.unwrap();
+        assert_eq!(declared(&session), are(&[("git", "project"), ("web", "user")]));
+        let git = session.server("git").unwrap();
+        let pid = await_status(&git, LONG, |s| s.is_ready()).await.pid;
+
+        // It goes on, and what else the file says is done.
+        save(&json!({ "git": broken, "new": tagged("project") }));
+        let (loaded, applied) = in_time(watch.feed(&session)).await.unwrap();
+        assert_eq!((loaded.broken.len(), applied.started), (1, vec!["new".to_owned()]));
+        assert_eq!(git.status().pid, pid);
+        let three = [("git", "project"), ("new", "project"), ("web", "user")];
+        assert_eq!(declared(&session), are(&three));
+
+        let mut disabled = tagged("project");
+        disabled["disabled"] = true.into();
+        save(&json!({ "git": disabled, "new": tagged("project") }));
+        let (loaded, _) = in_time(watch.feed(&session)).await.unwrap();
+        assert_eq!(loaded.disabled, ["git"]);
+        assert_eq!(declared(&session), are(&three[1..]));
         session.close().await;
     });
 }

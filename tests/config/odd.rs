@@ -62,7 +62,8 @@ fn deep_and_long_texts_are_refused_or_read_at_once() {
     }
     let dotted = format!("{}a = 1", "a.".repeat(20_000));
     assert!(config::parse_toml(&dotted, "x.toml").is_err());
-    let wide = format!("{{ \"mcpServers\": {{ {} }} }}", r#""a": {},"#.repeat(20_000));
+    let many: String = (0..20_000).map(|n| format!(r#""a{n}": {{}},"#)).collect();
+    let wide = format!("{{ \"mcpServers\": {{ {many} }} }}");
     let loaded = parse(&wide);
     assert!(loaded.specs.is_empty() && loaded.faults.len() == 1000, "they are counted no further");
 }

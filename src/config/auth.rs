@@ -1,5 +1,7 @@
 //! The keys of how a server is shown who we are.
 
+use std::path::PathBuf;
+
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -63,7 +65,7 @@ struct Said {
     scopes: Vec<String>,
     client_name: Option<String>,
     redirect_uri: Option<String>,
-    store: Option<String>,
+    store: Option<PathBuf>,
 }
 
 static SAID: Table<Said> = Table(&[
@@ -118,9 +120,11 @@ static SAID: Table<Said> = Table(&[
     }),
     Field {
         name: "store",
-        about: "oauth: the folder in which tokens are kept for the next run.",
+        about: "oauth: the folder in which tokens are kept for the next run, from that of the file.",
         take: Take::Other(
-            |said, node, reader| said.store = reader.resolved(node),
+            |said, node, reader| {
+                said.store = reader.resolved(node).map(|folder| reader.path(&folder));
+            },
             || json!({ "type": "string" }),
         ),
         get: |_| Json::Null,

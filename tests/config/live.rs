@@ -1,9 +1,9 @@
 //! Servers of files, as they run.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use callboard::{
-    Session,
+    Auth, FileTokenStore, OAuth, ServerSpec, Session, StreamableHttp,
     config::{self, FeedError, LoadError},
 };
 use serde_json::{Value, json};
@@ -50,6 +50,29 @@ fn references_are_resolved_when_the_server_starts() {
         let redacted = session.redactor().redact(&format!("at {home} and 7")).into_owned();
         assert_eq!(redacted, "at [redacted] and 7");
         session.close().await;
+    });
+}
+
+/// Whoever runs it wherever, the tokens are where the file says.
+#[test]
+fn the_folder_of_tokens_is_named_from_that_of_the_file_or_the_home() {
+    world::run(async |world| {
+        let (path, home) = (world.folder().join("servers.json"), std::env::var("HOME").unwrap());
+        let absolute = world.folder().join("elsewhere");
+        for (store, folder) in [
+            ("t", world.folder().join("t")),
+            ("~/t", Path::new(&home).join("t")),
+            ("${HOME}/t", Path::new(&home).join("t")),
+            (absolute.to_str().unwrap(), absolute.clone()),
+        ] {
+            let auth = json!({ "type": "oauth", "client_name": "x", "store": store });
+            let entry = json!({ "url": "https://example.com/mcp", "callboard": { "auth": auth } });
+            std::fs::write(&path, json!({ "mcpServers": { "a": entry } }).to_string()).unwrap();
+            let loaded = config::load(&path).unwrap();
+            let kept = OAuth::new("x").store(FileTokenStore::new(&folder));
+            let remote = StreamableHttp::new("https://example.com/mcp").auth(Auth::oauth(kept));
+            assert_eq!(loaded.specs, [ServerSpec::new("a", remote)], "{store}: {loaded:?}");
+        }
     });
 }
 

@@ -94,6 +94,7 @@ mod toml;
 mod tree;
 mod watch;
 mod words;
+mod write_auth;
 #[cfg(feature = "hcl")]
 mod write_hcl;
 mod written;

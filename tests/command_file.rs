@@ -322,6 +322,16 @@ fn files_are_checked_converted_and_described() {
         let again = run(&world, &["config", "convert", "again.hcl"]).await;
         assert_eq!(again.out, json.out);
 
+        // What is not written is told, also what is left out from the first.
+        let off = r#"{ "mcpServers": { "a": { "command": "x" },
+            "b": { "command": "x", "disabled": true } }, "inputs": [{ "id": "key" }] }"#;
+        write(&world, "off.json", off);
+        let told = run(&world, &["config", "convert", "off.json"]).await;
+        for what in ["left out: b: it is disabled", "left out: what to ask for as key"] {
+            assert!(told.code == Some(0) && told.err.contains(what), "{told:?}");
+        }
+        assert!(told.out.contains("mcp_server \"a\"") && !told.out.contains("\"b\""), "{told:?}");
+
         let fine = run(&world, &["config", "check", "servers.hcl"]).await;
         let said = "2 can be used: github, linear; 0 errors, 0 warnings\n";
         assert_eq!((fine.code, fine.out.as_str()), (Some(0), said), "{fine:?}");

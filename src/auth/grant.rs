@@ -128,6 +128,19 @@ impl ClientCredentials {
     pub(crate) fn declared_token_url(&self) -> Option<&str> {
         self.token_url.as_deref()
     }
+
+    pub(crate) fn declared_resource(&self) -> Option<&str> {
+        self.resource.as_deref()
+    }
+
+    /// Where its secret is shown, if that is declared.
+    pub(crate) fn declared_in_body(&self) -> Option<bool> {
+        if let Credential::Secret(_, in_body) = &self.proof { *in_body } else { None }
+    }
+
+    pub(crate) fn has_audience(&self) -> bool {
+        self.audience.is_some()
+    }
 }
 
 impl fmt::Debug for ClientCredentials {

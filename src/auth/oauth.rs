@@ -48,7 +48,7 @@ pub(super) type ByHand = (String, Option<SecretString>);
 #[must_use]
 pub struct OAuth {
     pub(crate) client: Option<(String, Option<Secret>)>,
-    pub(super) metadata_url: Option<String>,
+    pub(crate) metadata_url: Option<String>,
     pub(crate) client_name: String,
     pub(super) scopes: Vec<String>,
     pub(crate) redirect_uri: Option<String>,
@@ -125,6 +125,14 @@ impl OAuth {
             None => None,
         };
         Ok(Some((id.clone(), secret)))
+    }
+}
+
+#[cfg(feature = "config")]
+impl OAuth {
+    /// Whether its tokens are kept somewhere that is no folder.
+    pub(crate) fn is_kept_elsewhere(&self) -> bool {
+        self.store.is_some() && self.folder.is_none()
     }
 }
 

@@ -9,12 +9,8 @@ use super::{
     secrets::SOURCES,
     table::{Field, Table, Take},
     tree::Node,
-    written::{is_open, secret_or_variable},
 };
-use crate::{
-    Auth, Secret, StreamableHttp,
-    auth::{Fixed, Kind},
-};
+use crate::{Auth, Secret, StreamableHttp};
 #[cfg(feature = "oauth")]
 use crate::{ClientCredentials, FileTokenStore, OAuth};
 
@@ -33,6 +29,8 @@ const KINDS: [(&str, &[&str]); 5] = [
             "token_url",
             "scope",
             "scopes",
+            "resource",
+            "secret_in",
         ],
     ),
     (
@@ -45,6 +43,7 @@ const KINDS: [(&str, &[&str]); 5] = [
             "client_secret_env",
             "scope",
             "scopes",
+            "client_metadata_url",
             "redirect_uri",
             "store",
         ],
@@ -63,7 +62,11 @@ struct Said {
     client_secret: Option<Secret>,
     token_url: Option<String>,
     scopes: Vec<String>,
+    resource: Option<String>,
+    /// In the body, or in a header.
+    secret_in_body: Option<bool>,
     client_name: Option<String>,
+    metadata_url: Option<String>,
     redirect_uri: Option<String>,
     store: Option<PathBuf>,
 }
@@ -112,8 +115,22 @@ static SAID: Table<Said> = Table(&[
         take: Take::Texts(|said, scopes| said.scopes = scopes),
         get: |_| Json::Null,
     },
+    text("resource", "client_credentials: whom the token is for.", |said, text| {
+        said.resource = Some(text);
+    }),
+    Field {
+        name: "secret_in",
+        about: "client_credentials: where the secret is shown, whatever the authorization server says.",
+        take: Take::Choice(&["header", "body"], |said, text| {
+            said.secret_in_body = Some(text == "body");
+        }),
+        get: |_| Json::Null,
+    },
     text("client_name", "oauth: what the person who logs in is shown.", |said, text| {
         said.client_name = Some(text);
+    }),
+    text("client_metadata_url", "oauth: the https URL of the client's metadata.", |said, text| {
+        said.metadata_url = Some(text);
     }),
     text("redirect_uri", "oauth: where the browser is sent back to.", |said, text| {
         said.redirect_uri = Some(text);
@@ -230,6 +247,14 @@ impl Said {
         if let Some(url) = self.token_url {
             credentials = credentials.token_url(url);
         }
+        if let Some(resource) = self.resource {
+            credentials = credentials.resource(resource);
+        }
+        credentials = match self.secret_in_body {
+            Some(true) => credentials.secret_in_body(),
+            Some(false) => credentials.secret_in_header(),
+            None => credentials,
+        };
         Ok(Auth::client_credentials(credentials))
     }
 
@@ -245,6 +270,9 @@ impl Said {
         if !self.scopes.is_empty() {
             login = login.scopes(self.scopes);
         }
+        if let Some(url) = self.metadata_url {
+            login = login.client_metadata_url(url);
+        }
         if let Some(uri) = self.redirect_uri {
             login = login.redirect_uri(uri);
         }
@@ -256,15 +284,15 @@ impl Said {
 
     #[cfg(not(feature = "oauth"))]
     fn credentials(self) -> Result<Auth, String> {
-        let Self { client_id, client_secret, token_url, scopes, .. } = self;
-        drop((client_id, client_secret, token_url, scopes));
+        let Self { client_id, client_secret, token_url, scopes, resource, .. } = self;
+        drop((client_id, client_secret, token_url, scopes, resource, self.secret_in_body));
         Err(WITHOUT.to_owned())
     }
 
     #[cfg(not(feature = "oauth"))]
     fn login(self) -> Result<Auth, String> {
-        let Self { client_name, redirect_uri, store, .. } = self;
-        drop((client_name, redirect_uri, store));
+        let Self { client_name, metadata_url, redirect_uri, store, .. } = self;
+        drop((client_name, metadata_url, redirect_uri, store));
         Err(WITHOUT.to_owned())
     }
 }
@@ -272,90 +300,3 @@ impl Said {
 #[cfg(not(feature = "oauth"))]
 const WITHOUT: &str =
     "this program was built without OAuth (the cargo feature `oauth` of callboard)";
-
-/// The variable that a secret has to be put into that was declared as a value.
-pub(super) fn open_secret(auth: &Auth) -> Option<&'static str> {
-    let (secret, variable) = match &auth.0 {
-        Kind::Fixed(Fixed::Bearer(secret)) => (secret, "TOKEN"),
-        Kind::Fixed(Fixed::Key { secret, .. }) => (secret, "API_KEY"),
-        Kind::Fixed(Fixed::Basic { password, .. }) => (password, "PASSWORD"),
-        #[cfg(feature = "oauth")]
-        Kind::Grant(grant) => (grants::secret(grant)?, "CLIENT_SECRET"),
-    };
-    is_open(secret).then_some(variable)
-}
-
-/// As it would stand in a file; null for what cannot.
-pub(super) fn write(auth: &Auth) -> Json {
-    match &auth.0 {
-        Kind::Fixed(Fixed::Bearer(secret)) => {
-            json!({ "type": "bearer", "token": secret_or_variable(secret, "TOKEN") })
-        }
-        Kind::Fixed(Fixed::Key { header, secret }) => {
-            let header = header.as_ref().map_or_else(String::as_str, |header| header.as_str());
-            json!({ "type": "api_key", "header": header, "key": secret_or_variable(secret, "API_KEY") })
-        }
-        Kind::Fixed(Fixed::Basic { user, password }) => {
-            json!({ "type": "basic", "user": user, "password": secret_or_variable(password, "PASSWORD") })
-        }
-        #[cfg(feature = "oauth")]
-        Kind::Grant(grant) => grants::write(grant),
-    }
-}
-
-#[cfg(feature = "oauth")]
-mod grants {
-    use serde_json::Map;
-
-    use super::{Json, secret_or_variable};
-    use crate::{Secret, auth::Declared};
-
-    /// The secret of its client.
-    pub(super) fn secret(grant: &Declared) -> Option<&Secret> {
-        match grant {
-            Declared::ClientCredentials(declared) => declared.secret(),
-            Declared::Person(declared) => declared.client.as_ref()?.1.as_ref(),
-            Declared::JwtBearer(_) | Declared::Enterprise(_) => None,
-        }
-    }
-
-    pub(super) fn write(grant: &Declared) -> Json {
-        let mut written = Map::new();
-        let mut put = |key: &str, value: Json| {
-            if !value.is_null() && value.as_array().is_none_or(|all| !all.is_empty()) {
-                written.insert(key.to_owned(), value);
-            }
-        };
-        match grant {
-            Declared::ClientCredentials(declared) => {
-                let Some(secret) = declared.secret() else { return Json::Null };
-                put("type", "client_credentials".into());
-                put("client_id", declared.id().into());
-                put("client_secret", secret_or_variable(secret, "CLIENT_SECRET"));
-                put("token_url", declared.declared_token_url().into());
-            }
-            Declared::Person(declared) => {
-                put("type", "oauth".into());
-                put("client_name", declared.client_name.as_str().into());
-                if let Some((id, secret)) = &declared.client {
-                    let secret = secret.as_ref();
-                    put("client_id", id.as_str().into());
-                    put(
-                        "client_secret",
-                        secret.map_or(Json::Null, |secret| {
-                            secret_or_variable(secret, "CLIENT_SECRET")
-                        }),
-                    );
-                }
-                put("redirect_uri", declared.redirect_uri.as_deref().into());
-                put(
-                    "store",
-                    declared.folder.as_ref().map(|folder| folder.to_string_lossy()).into(),
-                );
-            }
-            Declared::JwtBearer(_) | Declared::Enterprise(_) => return Json::Null,
-        }
-        put("scopes", grant.scopes().into());
-        Json::Object(written)
-    }
-}

@@ -3,15 +3,16 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::{
+    Fault, LoadError, Loaded,
     clients::{OWN, SHARED},
     options::{CALLS, SERVER},
     reached::{REMOTE, STDIO},
     secrets::looks_secret,
+    write_auth::unwritten,
     written::is_open,
 };
 use crate::{
     ServerSpec, Stdio, StreamableHttp,
-    auth::Auth,
     policy::CallOptions,
     spec::{ArgValue, EnvValue, Http, Transport},
 };
@@ -44,6 +45,7 @@ pub(super) struct Parts {
 pub fn to_json(specs: &[ServerSpec]) -> Converted {
     let (mut servers, mut left_out) = (Map::new(), Vec::new());
     for spec in specs {
+        let before = left_out.len();
         let Some(parts) = parts(spec, &mut left_out) else { continue };
         let mut entry = Map::from_iter([("type".to_owned(), Json::from(parts.kind))]);
         let mut own = parts.own;
@@ -54,6 +56,9 @@ pub fn to_json(specs: &[ServerSpec]) -> Converted {
         if !own.is_empty() {
             entry.insert(OWN.to_owned(), own.into());
         }
+        let alone = json!({ "mcpServers": { spec.name(): entry } });
+        let back = super::parse_json(&alone.to_string(), "");
+        read_back(spec, back, (&mut left_out, before));
         servers.insert(spec.name().to_owned(), entry.into());
     }
     Converted { text: pretty(&json!({ "mcpServers": servers })), left_out }
@@ -137,7 +142,7 @@ fn of_remote(kind: &'static str, remote: &StreamableHttp) -> Parts {
         let variable = super::written::variable_name(name.as_str());
         left_out.push(format!("the value of the header {name}: set the variable {variable}"));
     }
-    left_out.extend(http.auth.as_ref().and_then(unwritten));
+    left_out.extend(http.auth.iter().flat_map(unwritten));
     let mut reached = REMOTE.write(remote, &StreamableHttp::new(""));
     if reached.get("headers").and_then(Json::as_object).is_some_and(Map::is_empty) {
         reached.remove("headers");
@@ -145,11 +150,22 @@ fn of_remote(kind: &'static str, remote: &StreamableHttp) -> Parts {
     Parts { kind, reached, own: Map::new(), left_out }
 }
 
-/// What of an authorization is not written.
-fn unwritten(auth: &Auth) -> Option<String> {
-    if super::auth::write(auth).is_null() {
-        return Some("its auth".to_owned());
+/// Adds what nobody foresaw: that what is written of a server does not come to the same when it is
+/// read, where nothing was said of it, or cannot be read at all.
+pub(super) fn read_back(
+    spec: &ServerSpec,
+    back: Result<Loaded, LoadError>,
+    (left_out, before): (&mut Vec<String>, usize),
+) {
+    let name = spec.name();
+    let fault = match &back {
+        Ok(loaded) => loaded.faults.first(),
+        Err(LoadError::Syntax(fault)) => Some(fault),
+        Err(_) => None,
+    };
+    if let Some(Fault { path, message, .. }) = fault {
+        left_out.push(format!("{name}: it cannot be read as it is written: {path}: {message}"));
+    } else if left_out.len() == before && back.is_ok_and(|back| back.specs != [spec.clone()]) {
+        left_out.push(format!("{name}: it is not the same when it is read"));
     }
-    let variable = super::auth::open_secret(auth)?;
-    Some(format!("the secret of its auth: set the variable {variable}"))
 }

@@ -151,6 +151,18 @@ pub(super) static LIMITS: Table<Limits> = Table(&[
         take: Take::Count(|limits, count| limits.max_tools = size(count)),
         get: |limits| limits.max_tools.into(),
     },
+    Field {
+        name: "max_recorded",
+        about: "Messages that are kept for reports of what went over a link. Default: 32.",
+        take: Take::Count(|limits, count| limits.record.0 = size(count)),
+        get: |limits| limits.record.0.into(),
+    },
+    Field {
+        name: "max_recorded_bytes",
+        about: "Bytes of each message that is kept for reports. Default: 112.",
+        take: Take::Count(|limits, count| limits.record.1 = size(count)),
+        get: |limits| limits.record.1.into(),
+    },
 ]);
 
 pub(super) static BREAKER: Table<CircuitBreaker> = Table(&[

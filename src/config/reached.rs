@@ -9,7 +9,7 @@ use super::{
     secrets::{self, IN_THE_OPEN, SOURCES, TAKE_IT_OUT},
     table::{Field, Table, Take, time_text},
     tree::{Node, Value},
-    written,
+    write_auth, written,
 };
 use crate::{
     HttpEra, Secret, Stdio, StreamableHttp,
@@ -101,7 +101,7 @@ pub(super) static REMOTE: Table<StreamableHttp> = Table(&[
         name: "auth",
         about: "How the server is shown who we are.",
         take: Take::Other(auth::read, auth::schema),
-        get: |remote| remote.http.auth.as_ref().map_or(Json::Null, auth::write),
+        get: |remote| remote.http.auth.as_ref().map_or(Json::Null, write_auth::write),
     },
     Field {
         name: "era",

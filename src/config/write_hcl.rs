@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::{
-    convert::{Converted, parts},
+    convert::{Converted, parts, read_back},
     words::{self, Word},
 };
 use crate::ServerSpec;
@@ -22,6 +22,7 @@ pub fn to_hcl(specs: &[ServerSpec]) -> Converted {
     let mut left_out = Vec::new();
     let mut blocks = Vec::new();
     for spec in specs {
+        let before = left_out.len();
         let Some(parts) = parts(spec, &mut left_out) else { continue };
         let transport = match parts.kind {
             "stdio" => "stdio",
@@ -34,6 +35,8 @@ pub fn to_hcl(specs: &[ServerSpec]) -> Converted {
         body.extend(parts.own);
         writer.block(&format!("mcp_server {}", quoted(spec.name())), &body, 0);
         left_out.extend(writer.lost.iter().map(|what| format!("{}: {what}", spec.name())));
+        let back = super::parse_hcl(&writer.text, "");
+        read_back(spec, back, (&mut left_out, before));
         blocks.push(writer.text);
     }
     Converted { text: blocks.join("\n"), left_out }

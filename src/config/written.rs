@@ -4,7 +4,10 @@ use std::ffi::OsString;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::secrets;
+use super::{
+    secrets,
+    words::{self, Word},
+};
 use crate::{
     secret::{Piece, Secret, Source},
     spec::{ArgValue, EnvValue, Http},
@@ -22,7 +25,8 @@ pub(super) fn secret_text(secret: &Secret) -> Option<Json> {
         Source::Provider(name) if !name.starts_with(&secrets::input("")) => {
             json!({ "provider": name })
         }
-        Source::Env(_) | Source::EnvOr(..) | Source::Provider(_) => variable_text(secret)?.into(),
+        Source::Env(name) => reference_to(&name.to_string_lossy()),
+        Source::EnvOr(..) | Source::Provider(_) => variable_text(secret)?.into(),
         Source::Joined(pieces) => {
             let text = pieces.iter().map(|piece| match piece {
                 Piece::Text(text) => Some(text.clone()),
@@ -31,6 +35,16 @@ pub(super) fn secret_text(secret: &Secret) -> Option<Json> {
             text.collect::<Option<String>>()?.into()
         }
     })
+}
+
+/// A variable of any name: not each may stand within a text.
+fn reference_to(name: &str) -> Json {
+    let text = format!("${{{name}}}");
+    let plain = [Word::Variable(name.to_owned(), None)];
+    if words::parse(&text).is_ok_and(|words| words == plain) {
+        return text.into();
+    }
+    json!({ "env": name })
 }
 
 /// Whether a secret is a value, which nobody writes down.
@@ -82,7 +96,7 @@ pub(super) fn environment(variables: &[(OsString, EnvValue)]) -> Json {
     let value = |(variable, value): &(OsString, EnvValue)| {
         let variable = name(variable);
         let value = match value {
-            EnvValue::Inherited => format!("${{{variable}}}").into(),
+            EnvValue::Inherited => reference_to(&variable),
             EnvValue::Literal(text) => plain(&variable, text.to_string_lossy().into_owned()),
             EnvValue::Secret(secret) => secret_or_variable(secret, &variable),
         };

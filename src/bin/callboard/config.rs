@@ -88,7 +88,9 @@ fn convert(context: &Context, path: &Path, to: Option<FileForm>) -> Result<Exit,
     };
     let console = &context.console;
     let warnings = loaded.warnings.iter().map(ToString::to_string);
-    let left_out = left_out.iter().map(|what| format!("left out: {what}"));
+    let disabled = loaded.disabled.iter().map(|name| format!("{name}: it is disabled"));
+    let inputs = loaded.inputs.iter().map(|input| format!("what to ask for as {}", input.id));
+    let left_out = disabled.chain(inputs).chain(left_out).map(|what| format!("left out: {what}"));
     warnings.chain(left_out).for_each(|text| console.warn(&harmless(&text)));
     loaded.faults.iter().for_each(|fault| console.tell(&file::failure(fault)));
     console.foreign(&text)?;

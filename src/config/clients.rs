@@ -285,7 +285,7 @@ fn read_login(entry: &mut Entry, node: &Node, reader: &mut Reader<'_>) {
                     .unwrap_or(login);
             }
             "callbackPort" => {
-                if let Value::Number(port) = node.value {
+                if let Value::Number(port) = &node.value {
                     login = login.redirect_uri(format!("http://localhost:{port}/callback"));
                 }
             }

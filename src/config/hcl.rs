@@ -16,7 +16,7 @@ use super::{
     json::Broken,
     reader::Reader,
     table::{Field, Table, Take},
-    tree::{Member, Node, Segment, Value},
+    tree::{Member, Node, Number, Segment, Value},
 };
 
 /// The block that declares a server.
@@ -73,7 +73,11 @@ fn expression(given: &Expression) -> Node {
     let value = match given {
         Expression::Null(_) => Value::Null,
         Expression::Bool(flag) => Value::Flag(*flag.value()),
-        Expression::Number(number) => number.value().as_f64().map_or(Value::Null, Value::Number),
+        Expression::Number(number) => {
+            let written = number.as_repr().map(|text| text.replace(char::is_whitespace, ""));
+            let written = written.unwrap_or_else(|| number.value().to_string());
+            Value::Number(Number::written(written))
+        }
         Expression::String(text) => Value::Text(text.value().clone()),
         Expression::Array(array) => Value::List(array.iter().map(expression).collect()),
         Expression::Object(object) => {
@@ -92,7 +96,7 @@ fn expression(given: &Expression) -> Node {
         Expression::Parenthesis(inner) => return expression(inner.inner()),
         Expression::UnaryOp(operation) if *operation.operator.value() == UnaryOperator::Neg => {
             match expression(&operation.expr).value {
-                Value::Number(number) => Value::Number(-number),
+                Value::Number(number) => Value::Number(number.negative()),
                 _ => Value::Foreign("an expression (nothing is evaluated)"),
             }
         }

@@ -7,7 +7,7 @@ use jsonc_parser::{
     parse_to_ast,
 };
 
-use super::tree::{Member, Node, Value};
+use super::tree::{Member, Node, Number, Value};
 
 /// No file of servers is nested deeper, and nothing that walks one runs out of stack.
 const DEEPEST: usize = 64;
@@ -65,9 +65,7 @@ fn node(ast: &Ast<'_>) -> Node {
     let value = match ast {
         Ast::NullKeyword(_) => Value::Null,
         Ast::BooleanLit(literal) => Value::Flag(literal.value),
-        Ast::NumberLit(literal) => {
-            Value::Number(literal.value.parse().ok().filter(|n: &f64| n.is_finite()).unwrap_or(0.0))
-        }
+        Ast::NumberLit(literal) => Value::Number(Number::written(literal.value)),
         Ast::StringLit(literal) => Value::Text(literal.value.clone().into_owned()),
         Ast::Array(array) => Value::List(array.elements.iter().map(node).collect()),
         Ast::Object(object) => Value::Map(object.properties.iter().map(member).collect()),

@@ -118,9 +118,9 @@ impl<T> Take<T> {
                 Some(count) => set(target, count),
                 None => reader.expected(node, "a whole number that is not negative"),
             },
-            Self::Number(set) => match node.value {
-                Value::Number(number) => set(target, number),
-                _ => reader.expected(node, "a number"),
+            Self::Number(set) => match number(&node.value) {
+                Some(number) => set(target, number),
+                None => reader.expected(node, "a number"),
             },
             Self::Time(set) => match time(&node.value) {
                 Some(time) => set(target, time),
@@ -193,19 +193,26 @@ pub(super) fn time_text(time: Duration) -> Json {
 fn time(value: &Value) -> Option<Duration> {
     match value {
         Value::Text(text) => humantime::parse_duration(text).ok(),
-        Value::Number(seconds) => Duration::try_from_secs_f64(*seconds).ok(),
+        Value::Number(_) => Duration::try_from_secs_f64(number(value)?).ok(),
         _ => None,
     }
     // No clock goes further.
     .filter(|time| time.as_secs() <= 366 * 24 * 60 * 60)
 }
 
+fn number(value: &Value) -> Option<f64> {
+    if let Value::Number(number) = value { number.value() } else { None }
+}
+
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked before")]
 fn count(value: &Value) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let Value::Number(number) = value else { return None };
-    let whole = number.fract() == 0.0 && (0.0..=EXACT).contains(number);
-    whole.then_some(*number as u64)
+    // `1e3` is whole, too.
+    number.whole().or_else(|| {
+        let value = number.value()?;
+        (value.fract() == 0.0 && (0.0..=EXACT).contains(&value)).then_some(value as u64)
+    })
 }
 
 /// A part of the document as JSON, if no variable stands in it.
@@ -213,9 +220,10 @@ fn json(node: &Node) -> Option<Json> {
     Some(match &node.value {
         Value::Null => Json::Null,
         Value::Flag(flag) => (*flag).into(),
-        Value::Number(number) => match count(&node.value) {
-            Some(count) => count.into(),
-            None => (*number).into(),
+        Value::Number(number) => match (number.whole::<u64>(), number.whole::<i64>()) {
+            (Some(whole), _) => whole.into(),
+            (None, Some(whole)) => whole.into(),
+            (None, None) => number.value()?.into(),
         },
         Value::Text(text) => text.as_str().into(),
         #[cfg(feature = "hcl")]

@@ -4,7 +4,7 @@ use toml_edit::{Document, Item, TableLike, Value as Toml};
 
 use super::{
     json::Broken,
-    tree::{Member, Node, Value},
+    tree::{Member, Node, Number, Value},
 };
 
 pub(super) fn parse(text: &str) -> Result<Node, Broken> {
@@ -42,13 +42,12 @@ fn item_node(item: &Item, key: usize) -> Node {
     Node { at, value }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "no number in such a file is that large")]
 fn value_node(value: &Toml, key: usize) -> Node {
     let at = value.span().map_or(key, |span| span.start);
     let value = match value {
         Toml::String(text) => Value::Text(text.value().clone()),
-        Toml::Integer(number) => Value::Number(*number.value() as f64),
-        Toml::Float(number) => Value::Number(*number.value()),
+        Toml::Integer(number) => Value::Number(Number::written(number.value().to_string())),
+        Toml::Float(number) => Value::Number(Number::written(number.value().to_string())),
         Toml::Boolean(flag) => Value::Flag(*flag.value()),
         Toml::Datetime(time) => Value::Text(time.value().to_string()),
         Toml::Array(items) => Value::List(items.iter().map(|item| value_node(item, at)).collect()),

@@ -1,5 +1,7 @@
 //! A document of any form as one kind of tree that knows where each of its parts stands.
 
+use std::{fmt, str::FromStr};
+
 /// A part of a document.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -12,7 +14,7 @@ pub(super) struct Node {
 pub(super) enum Value {
     Null,
     Flag(bool),
-    Number(f64),
+    Number(Number),
     Text(String),
     /// A text with variables in it, of a form that has words of its own for them.
     #[cfg(feature = "hcl")]
@@ -24,6 +26,10 @@ pub(super) enum Value {
     /// In the order of the document.
     Map(Vec<Member>),
 }
+
+/// A number, with the digits that it was written with: no float has all of those of an id.
+#[derive(Debug)]
+pub(super) struct Number(String);
 
 /// A piece of a template.
 #[cfg(feature = "hcl")]
@@ -42,6 +48,34 @@ pub(super) struct Member {
     /// The names of a block, where it is one.
     pub(super) labels: Vec<String>,
     pub(super) node: Node,
+}
+
+impl Number {
+    /// As it stands in the document.
+    pub(super) fn written(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    #[cfg(feature = "hcl")]
+    pub(super) fn negative(&self) -> Self {
+        Self(self.0.strip_prefix('-').map_or_else(|| format!("-{}", self.0), str::to_owned))
+    }
+
+    /// None where it is larger than any float.
+    pub(super) fn value(&self) -> Option<f64> {
+        self.0.parse().ok().filter(|value: &f64| value.is_finite())
+    }
+
+    /// Whether it is whole, and fits.
+    pub(super) fn whole<T: FromStr>(&self) -> Option<T> {
+        self.0.parse().ok()
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl Node {

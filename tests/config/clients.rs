@@ -1,7 +1,9 @@
 //! Files of clients load as they are, and one bad entry does not lose its siblings.
 
+use std::time::Duration;
+
 use callboard::{
-    Transport,
+    CallOptions, Limits, RetryPolicy, ServerSpec, Stdio, Transport,
     config::{self, LoadError},
 };
 
@@ -140,6 +142,69 @@ fn servers_of_the_current_project_go_before_those_of_the_user() {
     let loaded = parse(&file.to_string());
     assert_eq!(names(&loaded), ["a", "b"]);
     assert!(shown(&loaded, "b").contains("of-project"));
+}
+
+/// No float has all of them.
+#[test]
+fn numbers_keep_their_digits() {
+    let json = r#"{ "mcpServers": { "a": { "command": "x", "args": [-9007199254740993, 3.10],
+        "env": { "ID": 123456789012345678901234567890123456789, "N": 1e3 },
+        "callboard": { "limits": { "max_memory": 18446744073709551615, "max_frame": 1e3 },
+            "request_timeout": 1.5, "retry": { "backoff": 1.25 },
+            "meta": { "id": 9007199254740993, "less": -9007199254740993, "half": -0.5,
+                "most": 18446744073709551615 } } } } }"#;
+    let hcl = r#"mcp_server "a" {
+  transport = "stdio"
+  command = "x"
+  args = [-9007199254740993, 3.10]
+  env = { ID = 123456789012345678901234567890123456789, N = 1e3 }
+  limits {
+    max_memory = 18446744073709551615
+    max_frame = 1e3
+  }
+  request_timeout = 1.5
+  retry { backoff = 1.25 }
+  meta = {
+    id = 9007199254740993
+    less = - 9007199254740993
+    half = -0.5
+    most = 18446744073709551615
+  }
+}"#;
+    let stdio = Stdio::new("x").args(["-9007199254740993", "3.10"]);
+    let stdio = stdio.env_literal("ID", "123456789012345678901234567890123456789");
+    let limits = Limits::default().with_max_memory(u64::MAX).with_max_frame(1000);
+    let options = CallOptions::default()
+        .idle_timeout(Duration::from_millis(1500))
+        .retry(RetryPolicy::default().backoff(1.25))
+        .meta("id", 9_007_199_254_740_993_u64)
+        .meta("less", -9_007_199_254_740_993_i64)
+        .meta("half", -0.5)
+        .meta("most", u64::MAX);
+    let spec = ServerSpec::new("a", stdio.env_literal("N", "1e3"));
+    let specs = [spec.limits(limits).call_options(options)];
+    for loaded in [parse(json), config::parse_hcl(hcl, "x.hcl").unwrap()] {
+        assert!(loaded.faults.is_empty(), "{:?}", loaded.faults);
+        assert_eq!(loaded.specs, specs);
+    }
+    for (written, form) in [(config::to_json(&specs), "json"), (config::to_hcl(&specs), "hcl")] {
+        let text = &written.text;
+        let back = match form {
+            "json" => config::parse_json(text, "x.json"),
+            _ => config::parse_hcl(text, "x.hcl"),
+        };
+        assert_eq!((back.unwrap().specs.as_slice(), written.left_out.len()), (&specs[..], 0));
+    }
+    let toml = "[mcp_servers.a]\ncommand = \"x\"\nargs = [-9007199254740993]\n";
+    let loaded = config::parse_toml(toml, "x.toml").unwrap();
+    assert_eq!(loaded.specs, [ServerSpec::new("a", Stdio::new("x").arg("-9007199254740993"))]);
+    // What is no number of the wanted kind is refused, and not taken for another.
+    for (key, value) in [("max_calls", "-1"), ("max_calls", "1.5"), ("max_calls", "1e999")] {
+        let limits = format!(r#"{{ "limits": {{ "{key}": {value} }} }}"#);
+        let entry = format!(r#"{{ "command": "x", "callboard": {limits} }}"#);
+        let loaded = parse(&format!(r#"{{ "mcpServers": {{ "a": {entry} }} }}"#));
+        assert_eq!((loaded.specs.len(), loaded.faults.len()), (0, 1), "{value}");
+    }
 }
 
 /// No name is both usable and broken, however that comes about.

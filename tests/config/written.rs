@@ -164,7 +164,7 @@ fn declared_of_calls() -> Vec<CallOptions> {
         none().cache(CachePolicy::as_the_server_says()),
         none().check_arguments(SchemaCheck::Warn).check_output(SchemaCheck::Refuse),
         none().check_arguments(SchemaCheck::Off),
-        none().meta("a", json!({ "b": [1, 1.5, "${c}", null, true] })).meta("d.e/f", "x"),
+        none().meta("a", json!({ "b": [-1, 1.5, "${c}", null, true] })).meta("d.e/f", "x"),
     ]
 }
 

@@ -151,6 +151,7 @@ impl Auth {
             && oauth.store.is_none()
         {
             oauth.store.clone_from(&other.store);
+            oauth.folder.clone_from(&other.folder);
         }
     }
 }

@@ -76,6 +76,21 @@ fn the_folder_of_tokens_is_named_from_that_of_the_file_or_the_home() {
     });
 }
 
+/// Otherwise each change of a file would start all servers anew that a person logs in to.
+#[test]
+fn a_login_that_is_kept_in_the_same_folder_is_the_same_declaration() {
+    let text = json!({ "mcpServers": {
+        "a": { "url": "https://example.com/mcp", "callboard": { "auth": { "type": "oauth" } } },
+        "b": { "url": "https://example.com/mcp" },
+    } });
+    let declared = || {
+        let login = || OAuth::new("x").store(FileTokenStore::new("/var/lib/x"));
+        let specs = parse(&text.to_string()).specs.into_iter();
+        specs.map(|spec| spec.or_login(login())).collect::<Vec<_>>()
+    };
+    assert_eq!(declared(), declared());
+}
+
 #[test]
 fn a_file_is_followed_and_a_broken_one_costs_nothing() {
     world::run(async |world| {

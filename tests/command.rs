@@ -10,10 +10,13 @@ mod world;
 use std::{process::Stdio, time::Duration};
 
 use insta::assert_snapshot;
-use rustix::process::Signal;
+use rustix::{
+    fs::{FileType, Mode, OFlags},
+    process::Signal,
+};
 use serde_json::json;
 use shell::{command, ended, everything, hostile, on, run};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use world::eventually;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -296,6 +299,43 @@ fn arguments_come_from_files_and_from_stdin() {
         let file = std::fs::File::open(world.folder().join("sum.json")).unwrap();
         let ran = ended(command.stdin(Stdio::from(file)).spawn().unwrap()).await;
         assert_eq!(ran.out, "The sum of 20 and 22 is 42.\n", "{ran:?}");
+    });
+}
+
+#[test]
+fn whoever_waits_for_arguments_can_be_stopped() {
+    world::run(async |world| {
+        let fifo = world.folder().join("fifo");
+        let (kind, mode) = (FileType::Fifo, Mode::RUSR | Mode::WUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, mode, 0).unwrap();
+        for (name, from, signal, code) in [
+            ("call", "-", Signal::INT, 130),
+            ("bench", "-", Signal::TERM, 143),
+            ("call", "@fifo", Signal::TERM, 143),
+            ("bench", "@fifo", Signal::INT, 130),
+        ] {
+            let mut command = command(&world, &on(&[name, "echo", from], &hostile(&["normal"])));
+            let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+            let mut stdin = child.stdin.take().unwrap();
+            stdin.write_all(b"{").await.unwrap();
+            let mut writer = None;
+            eventually(LONG, "it reads", || match from {
+                "-" => rustix::io::ioctl_fionread(&stdin).unwrap() == 0,
+                _ => {
+                    // Refused as long as nobody reads it.
+                    let way = OFlags::WRONLY | OFlags::NONBLOCK;
+                    writer = rustix::fs::open(&fifo, way, Mode::empty()).ok();
+                    writer.is_some()
+                }
+            })
+            .await;
+            shell::signal(&child, signal);
+            let ran = ended(child).await;
+            assert_eq!((ran.code, ran.out.as_str()), (Some(code), ""), "{name} {from}: {ran:?}");
+            assert!(world.processes().is_empty());
+            // Both were open until now.
+            drop((stdin, writer));
+        }
     });
 }
 

@@ -24,7 +24,7 @@ use crate::{
     exit::{Exit, Failure, exit_of},
     open,
     table::Columns,
-    values,
+    values::Given,
 };
 
 /// The shares of the calls whose latencies are shown.
@@ -82,12 +82,13 @@ pub(crate) async fn run(context: &Context, args: args::Bench) -> Result<Exit, Fa
     let mut words = args.words;
     let url = take_url(&mut words, 0);
     let wanted = if words.is_empty() { None } else { Some(words.remove(0)) };
+    let given = Given::read(&words).await?;
     let opened = open::open(context, &args.servers, url, wanted.as_deref()).await?;
     let opened = opened.or_failure(context)?;
     let tool = call::find(&opened.session, wanted.as_deref())?;
     opened.tell(context);
     let tool = tool.with_options(&call::options(&args.limits));
-    let arguments = values::arguments(&words, &tool.input_schema())?;
+    let arguments = given.arguments(&tool.input_schema())?;
     // What a first call sets up is no latency of the others.
     for _ in 0..args.warm_up {
         tool.call(arguments.clone()).await?;

@@ -10,18 +10,19 @@ use crate::{
     content,
     exit::{Exit, Failure},
     open::{self, with_logs},
-    values,
+    values::Given,
 };
 
 pub(crate) async fn run(context: &Context, args: args::Call) -> Result<Exit, Failure> {
     let mut words = args.words;
     let url = take_url(&mut words, 0);
     let wanted = if words.is_empty() { None } else { Some(words.remove(0)) };
+    let given = Given::read(&words).await?;
     let opened =
         open::open(context, &args.servers, url, wanted.as_deref()).await?.or_failure(context)?;
     let tool = find(&opened.session, wanted.as_deref())?;
     opened.tell(context);
-    let arguments = values::arguments(&words, &tool.input_schema())?;
+    let arguments = given.arguments(&tool.input_schema())?;
     let began = Instant::now();
     let tool = tool.with_options(&options(&args.limits));
     let called = call(context, &tool, arguments);

@@ -1,38 +1,51 @@
 //! Arguments of a tool, from words such as `key=value`, typed by its schema.
 
-use std::io::Read as _;
-
 use serde_json::{Map, Value};
+use tokio::io::AsyncReadExt as _;
 
 use crate::exit::Failure;
 
 /// How far a reference may lead on to another.
 const DEEPEST: usize = 16;
 
-/// The arguments that these words come to.
-pub(crate) fn arguments(words: &[String], schema: &Value) -> Result<Map<String, Value>, Failure> {
-    let (document, words) = match words.split_first() {
-        Some((first, rest)) if is_document(first) => (object(&read(first)?)?, rest),
-        _ => (Map::new(), words),
-    };
-    let mut arguments = document;
-    let mut given: Vec<&str> = Vec::new();
-    for word in words {
-        let (key, value) = pair(word, schema)?;
-        let listed = given.contains(&key) && is_list(&schema["properties"][key], schema);
-        match arguments.get_mut(key).filter(|_| listed) {
-            Some(Value::Array(before)) => before.extend(match value {
-                Value::Array(more) => more,
-                one => vec![one],
-            }),
-            _ if given.contains(&key) => {
-                return Err(Failure::usage(format!("{key} is given twice, and is no list")));
-            }
-            _ => drop(arguments.insert(key.to_owned(), value)),
-        }
-        given.push(key);
+/// What is given for arguments. A document has been read, whatever the schema turns out to be.
+pub(crate) struct Given<'a> {
+    document: Map<String, Value>,
+    words: &'a [String],
+}
+
+impl<'a> Given<'a> {
+    /// Reads the document, if these words begin with one, before any server is there that would have
+    /// to wait for it. Where nobody writes it, this can be dropped: a thread waits, and not a worker.
+    pub(crate) async fn read(words: &'a [String]) -> Result<Self, Failure> {
+        let (document, words) = match words.split_first() {
+            Some((first, rest)) if is_document(first) => (object(&read(first).await?)?, rest),
+            _ => (Map::new(), words),
+        };
+        Ok(Self { document, words })
     }
-    Ok(arguments)
+
+    /// The arguments that this comes to.
+    pub(crate) fn arguments(self, schema: &Value) -> Result<Map<String, Value>, Failure> {
+        let mut arguments = self.document;
+        let mut given: Vec<&str> = Vec::new();
+        for word in self.words {
+            let (key, value) = pair(word, schema)?;
+            let listed = given.contains(&key) && is_list(&schema["properties"][key], schema);
+            match arguments.get_mut(key).filter(|_| listed) {
+                Some(Value::Array(before)) => before.extend(match value {
+                    Value::Array(more) => more,
+                    one => vec![one],
+                }),
+                _ if given.contains(&key) => {
+                    return Err(Failure::usage(format!("{key} is given twice, and is no list")));
+                }
+                _ => drop(arguments.insert(key.to_owned(), value)),
+            }
+            given.push(key);
+        }
+        Ok(arguments)
+    }
 }
 
 fn is_document(word: &str) -> bool {
@@ -40,15 +53,18 @@ fn is_document(word: &str) -> bool {
 }
 
 /// The text of a document: the word itself, a file, or stdin.
-fn read(word: &str) -> Result<String, Failure> {
+async fn read(word: &str) -> Result<String, Failure> {
     let unreadable = |what: &str, error| Failure::usage(format!("{what} cannot be read: {error}"));
     if word == "-" {
         let mut text = String::new();
-        let read = std::io::stdin().read_to_string(&mut text);
+        let read = tokio::io::stdin().read_to_string(&mut text).await;
         return read.map(|_| text).map_err(|error| unreadable("stdin", error));
     }
     match word.strip_prefix('@') {
-        Some(path) => std::fs::read_to_string(path).map_err(|error| unreadable(path, error)),
+        // It may be a pipe that nobody writes to, too.
+        Some(path) => {
+            tokio::fs::read_to_string(path).await.map_err(|error| unreadable(path, error))
+        }
         None => Ok(word.to_owned()),
     }
 }

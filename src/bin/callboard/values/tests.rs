@@ -23,8 +23,15 @@ fn schema() -> Value {
 }
 
 fn read(words: &[&str]) -> Result<Value, String> {
+    read_by(words, &schema())
+}
+
+fn read_by(words: &[&str], schema: &Value) -> Result<Value, String> {
     let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
-    arguments(&words, &schema()).map(Value::Object).map_err(|failure| failure.message)
+    let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let given = tokio.block_on(Given::read(&words));
+    let arguments = given.and_then(|given| given.arguments(schema));
+    arguments.map(Value::Object).map_err(|failure| failure.message)
 }
 
 #[test]
@@ -71,8 +78,8 @@ fn what_does_not_fit_is_said() {
         assert!(fault.contains(part), "{words:?}: {fault}");
     }
     let closed = json!({ "properties": { "a": {} }, "additionalProperties": false });
-    let fault = arguments(&["zebra=1".to_owned()], &closed).unwrap_err();
-    assert!(fault.message.contains("takes no \"zebra\", but a"), "{fault}");
+    let fault = read_by(&["zebra=1"], &closed).unwrap_err();
+    assert!(fault.contains("takes no \"zebra\", but a"), "{fault}");
 }
 
 #[test]

@@ -143,6 +143,15 @@ impl Auth {
         }
     }
 
+    /// The secrets that a token is asked for with.
+    pub(crate) fn granted(&self) -> Vec<&Secret> {
+        match &self.0 {
+            Kind::Fixed(_) => Vec::new(),
+            #[cfg(feature = "oauth")]
+            Kind::Grant(declared) => declared.secrets(),
+        }
+    }
+
     /// Keeps the tokens of a login where those of this one are kept, if nothing is said of it.
     #[cfg(feature = "oauth")]
     pub(crate) fn keep_in(&mut self, other: &OAuth) {

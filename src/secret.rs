@@ -111,6 +111,25 @@ impl Secret {
         Self(Source::Joined(pieces.into_iter().collect()))
     }
 
+    /// What the session's provider is asked for, to resolve it.
+    pub(crate) fn provided(&self) -> Vec<&str> {
+        match &self.0 {
+            Source::Provider(name) => vec![name],
+            Source::Joined(pieces) => {
+                let secrets = pieces.iter().filter_map(|piece| match piece {
+                    Piece::Text(_) => None,
+                    Piece::Secret(secret) => Some(secret.provided()),
+                });
+                secrets.flatten().collect()
+            }
+            Source::Literal(_)
+            | Source::Env(_)
+            | Source::EnvOr(..)
+            | Source::File(_)
+            | Source::Command(_) => Vec::new(),
+        }
+    }
+
     /// What it is called in errors and `Debug`.
     pub(crate) fn reference(&self) -> String {
         match &self.0 {

@@ -125,11 +125,16 @@ impl Terminal {
     }
 
     fn like(world: &World, args: &[String], look: Look) -> Self {
+        Self::under(world, &[], args, look)
+    }
+
+    /// The command as it is run by another, whose words these are.
+    fn under(world: &World, runner: &[&str], args: &[String], look: Look) -> Self {
         let inner = command(world, args);
         let mut outer = Command::new("python3");
         outer.arg(world::root().join("tests/servers/terminal.py"));
         outer.args([look.columns, look.rows].map(|size| size.to_string()));
-        outer.arg(inner.as_std().get_program()).args(inner.as_std().get_args());
+        outer.args(runner).arg(inner.as_std().get_program()).args(inner.as_std().get_args());
         for (name, value) in inner.as_std().get_envs() {
             match value {
                 Some(value) => outer.env(name, value),
@@ -288,6 +293,64 @@ fn forms_are_filled_in_at_the_terminal_and_nowhere_else() {
 
         let nobody = run(&world, &args).await;
         assert!(nobody.code == Some(0) && nobody.err.contains("this is no terminal"), "{nobody:?}");
+    });
+}
+
+#[test]
+fn what_a_file_asks_for_is_asked_before_the_screen_is_there() {
+    world::run(async |world| {
+        let log = world.log_path();
+        let server = hostile(&["normal", "--log", log.to_str().unwrap()]);
+        let [(name, value)] = world.marked();
+        let env = json!({ name: value, "KEY": "${input:key}", "URL": "https://${input:place}/" });
+        let server = json!({ "command": server[0], "args": server[1..], "env": env });
+        let input = |id: &str, about: &str, password: bool| json!({ "id": id, "type": "promptString", "description": about, "password": password });
+        let inputs = [
+            input("place", "Which place", false),
+            input("nobody", "What nobody needs", false),
+            input("key", "Your key", true),
+        ];
+        let text = json!({ "servers": { "a": server }, "inputs": inputs }).to_string();
+        std::fs::write(world.folder().join("mcp.json"), text).unwrap();
+        let modes = "stty -g > before; \"$0\" \"$@\"; code=$?; stty -g > after; exit $code";
+        let watch = words(&["watch", "-f", "mcp.json"]);
+        let mut terminal = Terminal::under(&world, &["sh", "-c", modes], &watch, SMALL);
+        terminal.sees("Which place:").await;
+        terminal.types("example.com\n").await;
+        terminal.sees("Your key:").await;
+        assert!(!log.exists(), "a server would not wait for so long");
+        terminal.types("s3cret\n").await;
+        terminal.sees("→ ready, epoch 1").await;
+        terminal.types("q").await;
+        let (code, shown) = terminal.ended().await;
+        assert_eq!(code, Some(0), "{shown}");
+        for unwanted in ["s3cret", "What nobody needs"] {
+            assert!(!shown.contains(unwanted), "{shown}");
+        }
+        let [before, after] = ["before", "after"]
+            .map(|name| std::fs::read_to_string(world.folder().join(name)).unwrap());
+        assert!(!before.is_empty() && before == after, "{before} {after}");
+        assert!(world.processes().is_empty());
+    });
+}
+
+#[test]
+fn servers_get_no_answer_while_the_screen_is_there() {
+    world::run(async |world| {
+        let log = world.log_path();
+        let [(name, value)] = world.marked();
+        let args = json!([world::root().join("tests/servers/odd.py"), "asks-unasked", log]);
+        let server = json!({ "command": "python3", "args": args, "env": { name: value } });
+        let text = json!({ "mcpServers": { "a": server } }).to_string();
+        std::fs::write(world.folder().join("mcp.json"), text).unwrap();
+        let mut terminal = Terminal::open(&world, &words(&["watch", "-f", "mcp.json"]));
+        // Where nothing is drawn, the cursor jumps: a word stands alone.
+        terminal.sees("who-is-there?").await;
+        let declined = || std::fs::read_to_string(&log).unwrap().contains("\"decline\"");
+        world::eventually(LONG, "the server hears of it", declined).await;
+        terminal.types("q").await;
+        assert_eq!(terminal.code().await, Some(0));
+        assert!(world.processes().is_empty());
     });
 }
 

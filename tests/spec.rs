@@ -6,7 +6,8 @@ mod world;
 use std::time::Duration;
 
 use callboard::{
-    Backoff, Limits, OpenError, Phase, RestartPolicy, ServerError, ServerSpec, SpecError, Stdio,
+    Backoff, Limits, OpenError, Phase, RestartPolicy, Secret, ServerError, ServerSpec, SpecError,
+    Stdio,
 };
 use world::World;
 
@@ -137,4 +138,29 @@ fn a_session_without_servers_opens_and_closes() {
         assert_eq!(session.call("a.echo", ()).await.unwrap_err().kind(), "unknown_tool");
         session.close().await;
     });
+}
+
+#[test]
+fn what_a_host_has_to_provide_is_known_before_anything_starts() {
+    let one = || Secret::provider("one");
+    let stdio =
+        Stdio::new("x").env_from("A", Secret::env("A")).env_from("B", Secret::provider("two"));
+    let spec = ServerSpec::new("a", stdio.arg_from(one()).arg_from(one()));
+    assert_eq!(spec.provided_secrets(), ["one", "two"]);
+    #[cfg(feature = "oauth")]
+    {
+        use callboard::{Auth, ClientCredentials, EnterpriseManaged, OAuth, StreamableHttp};
+
+        let url = "https://example.com/mcp";
+        let managed = EnterpriseManaged::new("issuer", url, "id", Secret::env("ID_TOKEN"));
+        for auth in [
+            Auth::bearer(one()),
+            Auth::client_credentials(ClientCredentials::new("id", one())),
+            Auth::enterprise_managed(managed.provider_secret(one())),
+            Auth::oauth(OAuth::new("host").client("id", one())),
+        ] {
+            let spec = ServerSpec::new("a", StreamableHttp::new(url).auth(auth));
+            assert_eq!(spec.provided_secrets(), ["one"]);
+        }
+    }
 }

@@ -47,6 +47,12 @@ impl EnterpriseManaged {
         }
     }
 
+    /// The secrets that a token is asked for with.
+    pub(super) fn secrets(&self) -> Vec<&Secret> {
+        let clients = [&self.provider_client.1, &self.client.1];
+        [&self.id_token].into_iter().chain(clients.into_iter().flatten()).collect()
+    }
+
     /// The secret of the client at the identity provider.
     pub fn provider_secret(mut self, secret: Secret) -> Self {
         self.provider_client.1 = Some(secret);

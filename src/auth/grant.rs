@@ -31,6 +31,22 @@ pub(crate) enum Declared {
     Person(OAuth),
 }
 
+impl Declared {
+    /// The secrets that a token is asked for with.
+    pub(crate) fn secrets(&self) -> Vec<&Secret> {
+        match self {
+            Self::ClientCredentials(declared) => match &declared.proof {
+                Credential::Secret(secret, _) | Credential::Key(secret) => vec![secret],
+            },
+            Self::JwtBearer(declared) => vec![&declared.assertion],
+            Self::Enterprise(declared) => declared.secrets(),
+            Self::Person(declared) => {
+                declared.client.iter().filter_map(|(_, secret)| secret.as_ref()).collect()
+            }
+        }
+    }
+}
+
 /// OAuth 2.1 client credentials (RFC 6749, 4.4): the program itself is who is authorized.
 ///
 /// The token is renewed before it ends, and when the server refuses it.

@@ -307,6 +307,11 @@ impl Http {
         self.secret_headers.iter().map(|(_, secret)| secret).chain(auth)
     }
 
+    /// The secrets that are resolved when a token is asked for.
+    pub(super) fn granted(&self) -> Vec<&Secret> {
+        self.auth.as_ref().map_or_else(Vec::new, Auth::granted)
+    }
+
     /// Has a person log in where nothing else is declared.
     #[cfg(feature = "oauth")]
     pub(super) fn or_login(&mut self, login: crate::auth::OAuth) {

@@ -15,15 +15,45 @@ impl ServerSpec {
     /// asked for.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
-        let secrets: Vec<&Secret> = match &self.transport {
+        self.references().into_iter().map(Secret::reference).collect()
+    }
+
+    /// What the session's [`SecretProvider`](crate::SecretProvider) is asked for on its behalf, by
+    /// name: each once, in the order of the declaration, and with the secrets of OAuth. A host that
+    /// asks a person can do so before it opens a session, and take longer than a start may.
+    #[must_use]
+    pub fn provided_secrets(&self) -> Vec<&str> {
+        let references = self.references().into_iter().chain(self.granted());
+        let mut names = Vec::new();
+        for name in references.flat_map(Secret::provided) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// The secrets that a start resolves.
+    fn references(&self) -> Vec<&Secret> {
+        match &self.transport {
             Transport::Stdio(stdio) => stdio.secrets().collect(),
             Transport::Memory(_) => Vec::new(),
             #[cfg(feature = "http")]
             Transport::StreamableHttp(remote) => remote.http.secrets().collect(),
             #[cfg(feature = "http")]
             Transport::HttpSse(remote) => remote.http.secrets().collect(),
-        };
-        secrets.into_iter().map(Secret::reference).collect()
+        }
+    }
+
+    /// Those that are resolved when a token is asked for.
+    fn granted(&self) -> Vec<&Secret> {
+        match &self.transport {
+            Transport::Stdio(_) | Transport::Memory(_) => Vec::new(),
+            #[cfg(feature = "http")]
+            Transport::StreamableHttp(remote) => remote.http.granted(),
+            #[cfg(feature = "http")]
+            Transport::HttpSse(remote) => remote.http.granted(),
+        }
     }
 
     /// Has a person log in to a server behind a URL that declares no [`Auth`](crate::Auth) and no

@@ -72,6 +72,15 @@ class Server:
         self.text(id, str((params.get("arguments") or {}).get("text", "")))
 
 
+class AsksUnasked(Server):
+    """Has a person asked for a name while its tools are listed."""
+    def on_tools_list(self, id, params):
+        form = {"type": "object", "properties": {"name": {"type": "string"}}}
+        self.send({"jsonrpc": "2.0", "id": "who", "method": "elicitation/create",
+                   "params": {"message": "who-is-there?", "requestedSchema": form}})
+        super().on_tools_list(id, params)
+
+
 class DiscoverExits(Server):
     """Reads server/discover, and dies of it."""
     def on_server_discover(self, id, params):

@@ -1,62 +1,72 @@
 //! What a file has a person asked for (`${input:id}`): from a variable, or at the terminal.
 
-use std::{collections::HashMap, error::Error, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    error::Error,
+};
 
 use callboard::{
-    ProvidedSecret, SecretProvider, SecretString, config::Input, secrecy::ExposeSecret as _,
+    ProvidedSecret, SecretProvider, SecretString, ServerSpec, config::Input,
+    secrecy::ExposeSecret as _,
 };
-use tokio::sync::Mutex;
 
 use crate::{
     console::Console,
     terminal::{Conversation, Terminal},
 };
 
-/// Answers what a file asks for, each once.
+/// The answers to what a file asks for; those of a person were given before a server needed them.
 pub(crate) struct Answers {
-    console: Console,
-    terminal: Arc<Terminal>,
-    inputs: Vec<Input>,
-    given: Mutex<HashMap<String, SecretString>>,
+    /// By the name of the secret; none where nobody wanted to answer.
+    given: HashMap<String, Option<SecretString>>,
 }
 
 impl Answers {
-    pub(crate) fn new(console: &Console, terminal: &Arc<Terminal>, inputs: Vec<Input>) -> Self {
-        let (console, terminal) = (console.clone(), Arc::clone(terminal));
-        Self { console, terminal, inputs, given: Mutex::default() }
+    /// Asks for what these servers need, for as long as a person takes: the start of a server would
+    /// not wait that long, and may have no terminal to itself.
+    pub(crate) async fn ask(
+        console: &Console,
+        terminal: &Terminal,
+        specs: &[ServerSpec],
+        inputs: &[Input],
+    ) -> Self {
+        let needed: HashSet<_> = specs.iter().flat_map(ServerSpec::provided_secrets).collect();
+        let mut given = HashMap::new();
+        for input in inputs.iter().filter(|input| needed.contains(&*input.secret_name)) {
+            let answer = if let Some(answer) = from_variable(&input.id) {
+                Some(answer)
+            } else if let Ok(talk) = terminal.talk().await {
+                ask(talk, input).await
+            } else {
+                // Whoever needs it is told which variable to set.
+                continue;
+            };
+            let fits = |answer: &SecretString| {
+                input.options.is_empty()
+                    || input.options.iter().any(|one| one == answer.expose_secret())
+            };
+            if answer.as_ref().is_some_and(|answer| !fits(answer)) {
+                console.warn(&format!("{} should be {}", input.id, input.options.join(" or ")));
+            }
+            given.insert(input.secret_name.clone(), answer);
+        }
+        Self { given }
     }
 
-    async fn answer(&self, name: &str) -> Result<SecretString, Box<dyn Error + Send + Sync>> {
-        let mut given = self.given.lock().await;
-        if let Some(answer) = given.get(name) {
-            return Ok(answer.clone());
+    fn answer(&self, name: &str) -> Result<SecretString, Box<dyn Error + Send + Sync>> {
+        if let Some(answer) = self.given.get(name) {
+            return Ok(answer.clone().ok_or("nobody answered")?);
         }
-        let Some(input) = self.inputs.iter().find(|input| input.secret_name == name) else {
-            return Err("the file does not say what that is".into());
-        };
-        let variable = variable(&input.id);
-        let answer = match std::env::var(&variable) {
-            Ok(value) => SecretString::from(value),
-            Err(_) => {
-                let Some(talk) = self.terminal.talk().await else {
-                    return Err(format!("set {variable}, for nobody can be asked here").into());
-                };
-                ask(talk, input).await.ok_or("nobody answered")?
-            }
-        };
-        if !input.options.is_empty()
-            && !input.options.iter().any(|one| one == answer.expose_secret())
-        {
-            self.console.warn(&format!("{} should be {}", input.id, input.options.join(" or ")));
-        }
-        given.insert(name.to_owned(), answer.clone());
-        Ok(answer)
+        // A file that has changed since may ask for more.
+        let id = name.strip_prefix("input:").ok_or("the file does not say what that is")?;
+        let unset = || format!("set {}, for nobody can be asked here", variable(id));
+        Ok(from_variable(id).ok_or_else(unset)?)
     }
 }
 
 impl SecretProvider for Answers {
     fn secret<'a>(&'a self, name: &'a str) -> ProvidedSecret<'a> {
-        Box::pin(self.answer(name))
+        Box::pin(std::future::ready(self.answer(name)))
     }
 }
 
@@ -68,10 +78,19 @@ async fn ask(mut talk: Conversation<'_>, input: &Input) -> Option<SecretString> 
         options => format!(" ({})", options.join(", ")),
     };
     let hint = default.map(|text| format!(" [{text}]")).unwrap_or_default();
-    talk.say(&format!("{what}{options}{hint}:"));
-    let line = if input.password { talk.hidden_line().await? } else { talk.line().await? };
+    let question = format!("{what}{options}{hint}:");
+    let line = if input.password {
+        talk.hidden_line(&question).await?
+    } else {
+        talk.say(&question);
+        talk.line().await?
+    };
     let answer = if line.is_empty() { default.map(str::to_owned) } else { Some(line) };
     answer.map(SecretString::from)
+}
+
+fn from_variable(id: &str) -> Option<SecretString> {
+    std::env::var(variable(id)).ok().map(SecretString::from)
 }
 
 /// The variable that answers an input: `CALLBOARD_INPUT_API_KEY` for `api-key`.

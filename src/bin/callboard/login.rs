@@ -71,7 +71,7 @@ async fn pasted(
     login: &Login,
     terminal: &Terminal,
 ) -> Result<(), std::sync::Arc<callboard::AuthError>> {
-    let Some(mut talk) = terminal.talk().await else { return std::future::pending().await };
+    let Ok(mut talk) = terminal.talk().await else { return std::future::pending().await };
     talk.say("If the browser cannot reach this machine, paste the URL here that it ends up at:");
     loop {
         match talk.line().await {

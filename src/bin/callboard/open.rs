@@ -1,7 +1,5 @@
 //! A session over the servers of a command, as far as they can be had.
 
-use std::sync::Arc;
-
 use callboard::{Phase, Server, ServerSpec, Session, Status, config::Input};
 
 use crate::{
@@ -71,15 +69,36 @@ pub(crate) async fn open(
     Ok(Opened { session, failures })
 }
 
-/// Opens a session, without waiting for its servers.
+/// Opens a session, without waiting for its servers. What they need of a person is asked before.
 pub(crate) async fn begin(
     context: &Context,
     specs: Vec<ServerSpec>,
     inputs: Vec<Input>,
 ) -> Result<Session, Failure> {
-    let person = Arc::new(Terminal::new(&context.console));
-    let session = context.runtime.session("callboard").host(Person::new(&context.console, &person));
-    let session = session.secret_provider(Answers::new(&context.console, &person, inputs));
+    let terminal = Terminal::new(&context.console);
+    let answers = Answers::ask(&context.console, &terminal, &specs, &inputs).await;
+    session(context, specs, answers, terminal).await
+}
+
+/// The same for a screen that has the terminal from then on: nobody is asked any more.
+pub(crate) async fn begin_for_screen(
+    context: &Context,
+    specs: Vec<ServerSpec>,
+    inputs: Vec<Input>,
+) -> Result<Session, Failure> {
+    let terminal = Terminal::new(&context.console);
+    let answers = Answers::ask(&context.console, &terminal, &specs, &inputs).await;
+    session(context, specs, answers, Terminal::taken(&context.console)).await
+}
+
+async fn session(
+    context: &Context,
+    specs: Vec<ServerSpec>,
+    answers: Answers,
+    terminal: Terminal,
+) -> Result<Session, Failure> {
+    let person = Person::new(&context.console, terminal);
+    let session = context.runtime.session("callboard").host(person).secret_provider(answers);
     Ok(session.servers(specs).open().await?)
 }
 

@@ -1,7 +1,5 @@
 //! The person at the terminal, whom servers may ask.
 
-use std::sync::Arc;
-
 use callboard::{
     FormAnswer, FormQuestion, Host, HostCapabilities, HostFuture, UrlAnswer, UrlQuestion,
 };
@@ -9,23 +7,23 @@ use serde_json::{Map, Value};
 
 use crate::{
     console::{Console, harmless},
-    terminal::{Conversation, Terminal},
+    terminal::{Conversation, Nobody, Terminal},
     values::typed,
 };
 
 /// Answers forms at the terminal, and declines where there is none. Nothing is ever opened.
 pub(crate) struct Person {
     console: Console,
-    terminal: Arc<Terminal>,
+    terminal: Terminal,
 }
 
 impl Person {
-    pub(crate) fn new(console: &Console, terminal: &Arc<Terminal>) -> Self {
-        Self { console: console.clone(), terminal: Arc::clone(terminal) }
+    pub(crate) fn new(console: &Console, terminal: Terminal) -> Self {
+        Self { console: console.clone(), terminal }
     }
 
-    fn nobody_is_there(&self, asked: &str) {
-        self.console.warn(&harmless(&format!("{asked}\n  declined, for this is no terminal")));
+    fn nobody_is_there(&self, asked: &str, nobody: Nobody) {
+        self.console.warn(&harmless(&format!("{asked}\n  declined, for {nobody}")));
     }
 }
 
@@ -38,9 +36,12 @@ impl Host for Person {
     fn fill(&self, question: FormQuestion) -> HostFuture<'_, FormAnswer> {
         Box::pin(async move {
             let asked = format!("{} asks: {}", question.server(), question.message());
-            let Some(mut talk) = self.terminal.talk().await else {
-                self.nobody_is_there(&asked);
-                return FormAnswer::Decline;
+            let mut talk = match self.terminal.talk().await {
+                Ok(talk) => talk,
+                Err(nobody) => {
+                    self.nobody_is_there(&asked, nobody);
+                    return FormAnswer::Decline;
+                }
             };
             talk.say(&asked);
             talk.say("  Enter to fill it in, n to decline:");
@@ -56,9 +57,12 @@ impl Host for Person {
         Box::pin(async move {
             let (server, said, url) = (question.server(), question.message(), question.url());
             let asked = format!("{server} asks you to visit a page: {said}\n  {url}");
-            let Some(mut talk) = self.terminal.talk().await else {
-                self.nobody_is_there(&asked);
-                return UrlAnswer::Decline;
+            let mut talk = match self.terminal.talk().await {
+                Ok(talk) => talk,
+                Err(nobody) => {
+                    self.nobody_is_there(&asked, nobody);
+                    return UrlAnswer::Decline;
+                }
             };
             talk.say(&asked);
             talk.say("  Open it yourself. Enter when you are done there, n to decline:");

@@ -5,7 +5,10 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    fmt,
+    io::{self, IsTerminal as _},
+};
 
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines, Stdin},
@@ -22,7 +25,24 @@ use crate::console::{Console, Undisturbed, harmless};
 /// Where a person can be asked, if anybody is there.
 pub(crate) struct Terminal {
     console: Console,
-    lines: Option<Mutex<Lines<BufReader<Stdin>>>>,
+    lines: Result<Mutex<Lines<BufReader<Stdin>>>, Nobody>,
+}
+
+/// Why nobody can be asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Nobody {
+    NoTerminal,
+    /// Each key comes to one reader only, and not as a line.
+    ScreenTaken,
+}
+
+impl fmt::Display for Nobody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoTerminal => "this is no terminal",
+            Self::ScreenTaken => "the screen shows something else",
+        })
+    }
 }
 
 /// A conversation with the person, who is not asked anything else meanwhile.
@@ -35,14 +55,20 @@ pub(crate) struct Conversation<'a> {
 impl Terminal {
     pub(crate) fn new(console: &Console) -> Self {
         let there = io::stdin().is_terminal() && io::stderr().is_terminal();
-        let lines = there.then(|| Mutex::new(BufReader::new(tokio::io::stdin()).lines()));
+        let lines = || Mutex::new(BufReader::new(tokio::io::stdin()).lines());
+        let lines = there.then(lines).ok_or(Nobody::NoTerminal);
         Self { console: console.clone(), lines }
     }
 
-    /// The person, once nobody else talks to them; `None` if nobody is there.
-    pub(crate) async fn talk(&self) -> Option<Conversation<'_>> {
-        let lines = self.lines.as_ref()?.lock().await;
-        Some(Conversation { console: &self.console, lines, _free: self.console.undisturbed() })
+    /// The terminal as others find it while it shows a screen.
+    pub(crate) fn taken(console: &Console) -> Self {
+        Self { console: console.clone(), lines: Err(Nobody::ScreenTaken) }
+    }
+
+    /// The person, once nobody else talks to them.
+    pub(crate) async fn talk(&self) -> Result<Conversation<'_>, Nobody> {
+        let lines = self.lines.as_ref().map_err(|nobody| *nobody)?.lock().await;
+        Ok(Conversation { console: &self.console, lines, _free: self.console.undisturbed() })
     }
 }
 
@@ -57,9 +83,11 @@ impl Conversation<'_> {
         Some(line.trim().to_owned())
     }
 
-    /// The next line, which is not shown while it is typed, where that can be had.
-    pub(crate) async fn hidden_line(&mut self) -> Option<String> {
+    /// The answer to a question, which is not shown while it is typed, where that can be had.
+    pub(crate) async fn hidden_line(&mut self, question: &str) -> Option<String> {
+        // It drops what has been typed so far, which is no answer yet.
         let _silent = Silence::begin();
+        self.say(question);
         let line = self.line().await;
         self.console.note("");
         line

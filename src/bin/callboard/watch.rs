@@ -49,8 +49,14 @@ pub(crate) async fn run(context: &Context, args: args::Watch) -> Result<Exit, Fa
     let path = file::path(&chosen).filter(|_| url.is_none() && chosen.command.is_empty());
     let declared = servers::declared(context, &chosen, url, None)?;
     declared.faults.iter().for_each(|fault| context.console.tell(fault));
-    let session = open::begin(context, declared.specs, declared.inputs).await?;
-    if context.console.json {
+    let (json, terminal) = (context.console.json, context.console.terminal);
+    let on_screen = !json && terminal && io::IsTerminal::is_terminal(&io::stdin());
+    let session = if on_screen {
+        open::begin_for_screen(context, declared.specs, declared.inputs).await?
+    } else {
+        open::begin(context, declared.specs, declared.inputs).await?
+    };
+    if json {
         let busy = context.console.waiting("starting".to_owned());
         session.settled().await;
         drop(busy);
@@ -61,11 +67,7 @@ pub(crate) async fn run(context: &Context, args: args::Watch) -> Result<Exit, Fa
     if let Some(path) = path {
         watch.follow_file(path, chosen);
     }
-    if context.console.terminal && io::IsTerminal::is_terminal(&io::stdin()) {
-        watch.on_screen().await
-    } else {
-        watch.in_lines().await
-    }
+    if on_screen { watch.on_screen().await } else { watch.in_lines().await }
 }
 
 /// A session, who follows it, and what is known of it.

@@ -108,6 +108,7 @@ impl EnterpriseManaged {
     }
 
     /// rmcp's errors hold no tokens.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what else there is was ours to get right")]
     fn error(&self, error: EmaError, token_endpoint: &str) -> AuthError {
         let (description, origin) = (error.to_string(), |stage| {
             let provider = stage == EmaExchangeStage::IdentityProvider;

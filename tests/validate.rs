@@ -197,3 +197,29 @@ fn schemas_that_refer_much_and_do_not_multiply_are_applied() {
         assert_eq!(calls(&world), count);
     });
 }
+
+/// What is harmless by itself, and too much together; on the stack that threads have.
+#[test]
+fn schemas_that_cost_too_much_for_a_result_are_not_applied() {
+    let test = || {
+        world::run(async |world| {
+            let mut deep = chain(250, |next| next);
+            deep["$defs"]["a250"] = json!({ "properties": { "x": { "$ref": "#/$defs/a0" } } });
+            let nested = format!("{}1{}", r#"{"x":"#.repeat(124), "}".repeat(124));
+            let never = vec![json!(false); 9000];
+            let wide = json!({ "properties": { "result": { "items": { "allOf": never } } } });
+            let zeros = format!("[{}0]", "0,".repeat(100_000));
+            for (output, value) in [(deep, nested), (wide, zeros)] {
+                let any = json!({ "type": "object" });
+                let session = open(&world, &any, Some(&output), SchemaCheck::Refuse).await;
+                let result =
+                    format!(r#"{{"content":[],"structuredContent":{{"result":{value}}}}}"#);
+                let error = session.call("a.say", json!({ "result": result })).await.unwrap_err();
+                assert_eq!(error.kind(), "invalid_response");
+                assert!(error.to_string().contains("too long to apply"), "{error}");
+                session.close().await;
+            }
+        });
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(test).unwrap().join().unwrap();
+}

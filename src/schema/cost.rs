@@ -1,182 +1,197 @@
 //! What it may cost to apply a schema: references can make a small one larger than anything.
 
-use rustc_hash::FxHashMap;
+use std::ptr::from_ref;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Map, Value};
+
+use super::applied::{Place, Resources, applied, is_official, loops};
 
 /// How many subschemas may be applied along one path into an instance.
 const MOST: u64 = 10_000;
 /// How deep they may stand in each other, over references: whoever compiles and applies them goes as
 /// deep.
 const DEEPEST: usize = 256;
-/// How many places all references together may lead to.
-const TARGETS: usize = 100_000;
+/// What `unevaluatedProperties` and `unevaluatedItems` may have compiled once more.
+const MOST_AGAIN: u64 = 200_000;
+/// How many patterns there may be: each is a program of its own.
+const PATTERNS: usize = 256;
 
-/// Whether a schema can be applied to an instance in reasonable time.
-pub(super) fn is_affordable(schema: &Value) -> bool {
-    let mut costs = Costs::of(schema);
-    let cost = costs.schema(schema, 0);
-    cost.visits <= MOST && cost.depth <= DEEPEST
+/// What applying a schema costs, whatever the instance.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cost {
+    /// How often subschemas are applied along one path into an instance.
+    pub(super) visits: u64,
+    pub(super) depth: usize,
+    /// How often it begins anew, along one path, in a part of the instance.
+    pub(super) recursions: u64,
+    /// How many subschemas are compiled for it; a reference is compiled elsewhere.
+    size: u64,
+    /// The same with all that is applied to the same part of the instance by references.
+    traced: u64,
 }
 
+/// What is known of a schema before it is compiled.
 #[derive(Debug, Clone, Copy)]
-struct Cost {
-    /// How often subschemas are applied along one path into an instance.
-    visits: u64,
-    depth: usize,
+pub(super) struct Known {
+    pub(super) cost: Cost,
+    /// How many schemas begin anew within themselves.
+    pub(super) recursive: u64,
+    pub(super) patterns: usize,
+}
+
+/// Looks at a schema; refuses one that cannot be compiled and applied in reasonable time.
+pub(super) fn know(schema: &Value) -> Result<Known, String> {
+    let resources = Resources::of(schema);
+    let patterns = resources.patterns();
+    if patterns > PATTERNS {
+        return Err(format!("it has more than {PATTERNS} patterns"));
+    }
+    let mut costs = Costs {
+        resources,
+        known: FxHashMap::default(),
+        recursive: FxHashSet::default(),
+        here: Vec::new(),
+        again: 0,
+    };
+    let cost = costs.schema(schema, 0);
+    if cost.visits > MOST || cost.depth > DEEPEST || costs.again > MOST_AGAIN {
+        return Err("its references multiply, or lead nowhere".to_owned());
+    }
+    // What that means is undefined (JSON Schema 2020-12, core, 9.4.1).
+    if loops(&costs.here) {
+        return Err("its references lead back to where they began".to_owned());
+    }
+    Ok(Known { cost, recursive: costs.recursive.len() as u64, patterns })
 }
 
 impl Cost {
-    const ONE: Self = Self { visits: 1, depth: 1 };
-    const NONE: Self = Self { visits: 0, depth: 0 };
-    const TOO_MUCH: Self = Self { visits: u64::MAX, depth: usize::MAX };
+    const ONE: Self = Self { visits: 1, depth: 1, recursions: 0, size: 1, traced: 1 };
+    const NONE: Self = Self { visits: 0, depth: 0, recursions: 0, size: 0, traced: 0 };
+    const AGAIN: Self = Self { recursions: 1, ..Self::ONE };
+    /// A schema of the specification's own, applied to schemas.
+    const OFFICIAL: Self = Self { visits: 200, depth: 16, recursions: 2, size: 1, traced: 1 };
+    const TOO_MUCH: Self = Self {
+        visits: u64::MAX,
+        depth: usize::MAX,
+        recursions: u64::MAX,
+        size: u64::MAX,
+        traced: u64::MAX,
+    };
 
     fn plus(self, other: Self) -> Self {
-        let visits = self.visits.saturating_add(other.visits);
-        Self { visits, depth: self.depth.max(other.depth) }
+        Self {
+            visits: self.visits.saturating_add(other.visits),
+            recursions: self.recursions.saturating_add(other.recursions),
+            ..self.or(other)
+        }
     }
 
+    /// One of both is applied, and both are compiled.
     fn or(self, other: Self) -> Self {
-        Self { visits: self.visits.max(other.visits), depth: self.depth.max(other.depth) }
+        Self {
+            visits: self.visits.max(other.visits),
+            depth: self.depth.max(other.depth),
+            recursions: self.recursions.max(other.recursions),
+            size: self.size.saturating_add(other.size),
+            traced: self.traced.saturating_add(other.traced),
+        }
     }
 }
 
 struct Costs<'a> {
-    /// The schema, and those in it that are resources of their own: references count from them.
-    resources: Vec<&'a Value>,
-    anchors: FxHashMap<&'a str, Vec<&'a Value>>,
+    resources: Resources<'a>,
     /// What is known of a schema; nothing while it is looked at.
     known: FxHashMap<*const Value, Option<Cost>>,
-    targets: usize,
+    recursive: FxHashSet<*const Value>,
+    /// Which schema applies which to the same part of an instance.
+    here: Vec<(*const Value, *const Value)>,
+    /// What is compiled once more than it is written.
+    again: u64,
 }
 
 impl<'a> Costs<'a> {
-    fn of(schema: &'a Value) -> Self {
-        let (anchors, known) = (FxHashMap::default(), FxHashMap::default());
-        let mut costs = Self { resources: vec![schema], anchors, known, targets: 0 };
-        costs.note(schema);
-        costs
-    }
-
-    /// Notes all names by which references may mean something; rather too many than too few.
-    fn note(&mut self, value: &'a Value) {
-        let within: Vec<&Value> = match value {
-            Value::Object(members) => members.values().collect(),
-            Value::Array(values) => values.iter().collect(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return,
-        };
-        let text = |name: &str| value.get(name).and_then(Value::as_str);
-        for name in ["$anchor", "$dynamicAnchor"] {
-            if let Some(anchor) = text(name) {
-                self.anchors.entry(anchor).or_default().push(value);
-            }
-        }
-        // The second in draft 4, the fragment of it up to draft 7.
-        for id in ["$id", "id"].into_iter().filter_map(text) {
-            self.resources.push(value);
-            if let Some((_, anchor)) = id.split_once('#') {
-                self.anchors.entry(anchor).or_default().push(value);
-            }
-        }
-        within.into_iter().for_each(|value| self.note(value));
-    }
-
     fn schema(&mut self, schema: &'a Value, depth: usize) -> Cost {
         let Some(members) = schema.as_object() else { return Cost::ONE };
-        match self.known.get(&std::ptr::from_ref(schema)) {
+        match self.known.get(&from_ref(schema)) {
             Some(Some(cost)) => return *cost,
             // A recursion: it goes on in a part of the instance, which ends.
-            Some(None) => return Cost::ONE,
+            Some(None) => {
+                self.recursive.insert(schema);
+                return Cost::AGAIN;
+            }
             None if depth > DEEPEST => return Cost::TOO_MUCH,
             None => {}
         }
         self.known.insert(schema, None);
-        let within = self.members(members, depth + 1);
+        let within = self.members(schema, members, depth + 1);
         let cost = Cost { depth: within.depth.saturating_add(1), ..within.plus(Cost::ONE) };
         self.known.insert(schema, Some(cost));
         cost
     }
 
-    fn members(&mut self, members: &'a Map<String, Value>, depth: usize) -> Cost {
-        // What is applied to the same part of the instance, and to parts of that.
-        let (mut here, mut below) = (Cost::NONE, Cost::NONE);
+    fn members(
+        &mut self,
+        schema: &'a Value,
+        members: &'a Map<String, Value>,
+        depth: usize,
+    ) -> Cost {
+        let mut here = Cost { visits: compared(members), ..Cost::NONE };
+        let mut below = Cost::NONE;
         for (key, value) in members {
-            match key.as_str() {
-                "$defs" | "definitions" | "enum" | "const" | "default" | "examples" => {}
-                "$ref" | "$dynamicRef" | "$recursiveRef" => {
-                    here = here.plus(self.reference(value, depth));
+            let (place, schemas) = applied(key, value);
+            let cost = match place {
+                Place::Reference => self.reference(schema, value, depth),
+                Place::Here => {
+                    self.here.extend(schemas.iter().map(|one| (from_ref(schema), from_ref(*one))));
+                    self.all(&schemas, depth, Cost::plus)
                 }
-                "allOf" | "anyOf" | "oneOf" | "not" | "if" | "then" | "else" => {
-                    here = here.plus(self.all(value, depth, Cost::plus));
-                }
-                "dependentSchemas" | "dependencies" => {
-                    here = here.plus(self.named(value, depth, Cost::plus));
-                }
-                // Each is for a part of its own.
-                "properties" => below = below.plus(self.named(value, depth, Cost::or)),
-                "prefixItems" => below = below.plus(self.all(value, depth, Cost::or)),
-                "patternProperties" => below = below.plus(self.named(value, depth, Cost::plus)),
-                _ => below = below.plus(self.all(value, depth, Cost::plus)),
+                Place::Below => self.all(&schemas, depth, Cost::plus),
+                Place::Apart => self.all(&schemas, depth, Cost::or),
+            };
+            match place {
+                Place::Reference | Place::Here => here = here.plus(cost),
+                Place::Below | Place::Apart => below = below.plus(cost),
             }
         }
-        // They look once more at what has been applied.
-        if ["unevaluatedProperties", "unevaluatedItems"]
-            .iter()
-            .any(|key| members.contains_key(*key))
-        {
-            here = here.plus(here);
+        let both = here.plus(Cost { traced: below.size, ..below });
+        let looks = ["unevaluatedProperties", "unevaluatedItems"];
+        if !looks.iter().any(|key| members.contains_key(*key)) {
+            return both;
         }
-        here.plus(below)
+        // They look once more at what has been applied, and have it compiled once more for that.
+        let traced = both.traced.saturating_mul(3);
+        self.again = self.again.saturating_add(traced);
+        Cost { size: both.size.saturating_add(traced), traced, ..both.plus(both) }
     }
 
-    /// A schema, or a list of them.
-    fn all(&mut self, value: &'a Value, depth: usize, and: fn(Cost, Cost) -> Cost) -> Cost {
-        match value {
-            Value::Object(_) => self.schema(value, depth),
-            Value::Array(schemas) => {
-                schemas.iter().fold(Cost::NONE, |cost, one| and(cost, self.schema(one, depth)))
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Cost::NONE,
-        }
-    }
-
-    /// Schemas under names.
-    fn named(&mut self, value: &'a Value, depth: usize, and: fn(Cost, Cost) -> Cost) -> Cost {
-        let schemas = value.as_object().into_iter().flat_map(Map::values);
-        schemas.fold(Cost::NONE, |cost, one| and(cost, self.schema(one, depth)))
+    fn all(&mut self, schemas: &[&'a Value], depth: usize, and: fn(Cost, Cost) -> Cost) -> Cost {
+        schemas.iter().fold(Cost::NONE, |cost, one| and(cost, self.schema(one, depth)))
     }
 
     /// The dearest of all that a reference may lead to; one that leads nowhere cannot be used anyway.
-    fn reference(&mut self, reference: &Value, depth: usize) -> Cost {
+    fn reference(&mut self, schema: &'a Value, reference: &Value, depth: usize) -> Cost {
         let Some(reference) = reference.as_str() else { return Cost::NONE };
-        let (uri, fragment) = reference.split_once('#').unwrap_or((reference, ""));
-        let targets: Vec<&'a Value> = match decoded(fragment) {
-            None => Vec::new(),
-            Some(path) if path.is_empty() => self.resources.clone(),
-            Some(path) if path.starts_with('/') => {
-                self.resources.iter().filter_map(|resource| resource.pointer(&path)).collect()
-            }
-            Some(anchor) => self.anchors.get(anchor.as_str()).cloned().unwrap_or_default(),
-        };
-        self.targets += self.resources.len() + targets.len();
-        // The specification's own: it is known, and refers to itself only.
-        let official = ["http://json-schema.org/", "https://json-schema.org/"];
-        if self.resources.len() == 1 && official.iter().any(|home| uri.starts_with(home)) {
-            return Cost::ONE;
-        }
-        if targets.is_empty() || self.targets > TARGETS {
+        let Some(targets) = self.resources.targets(reference) else { return Cost::TOO_MUCH };
+        let official = if is_official(reference) { Cost::OFFICIAL } else { Cost::NONE };
+        if targets.is_empty() && official.visits == 0 {
             return Cost::TOO_MUCH;
         }
-        targets.into_iter().fold(Cost::NONE, |cost, target| cost.or(self.schema(target, depth)))
+        self.here.extend(targets.iter().map(|target| (from_ref(schema), from_ref(*target))));
+        Cost { size: 1, ..official.or(self.all(&targets, depth, Cost::or)) }
     }
 }
 
-/// A fragment without its percent signs (RFC 3986, 2.1).
-fn decoded(fragment: &str) -> Option<String> {
-    let mut parts = fragment.split('%');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
-        bytes.extend_from_slice(&part.as_bytes()[2..]);
+/// What a schema compares an instance with, as visits: a comparison is cheap.
+fn compared(members: &Map<String, Value>) -> u64 {
+    let lists = ["enum", "const", "required", "dependentRequired"];
+    lists.iter().filter_map(|key| members.get(*key)).map(values).sum::<u64>() / 4
+}
+
+fn values(value: &Value) -> u64 {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(values).sum::<u64>(),
+        Value::Object(members) => 1 + members.values().map(values).sum::<u64>(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
     }
-    String::from_utf8(bytes).ok()
 }

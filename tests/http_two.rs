@@ -23,9 +23,14 @@ use tokio::{task::JoinHandle, time::timeout};
 use world::{World, await_status, eventually};
 
 async fn start(world: &World) -> (Http2Server, Session) {
+    start_allowing(world, None).await
+}
+
+/// The server allows so many streams on a connection.
+async fn start_allowing(world: &World, streams: Option<u32>) -> (Http2Server, Session) {
     let authority = Authority::new("ours");
     let config = tls::config(&authority.sign("127.0.0.1"), None);
-    let server = Http2Server::start(config).await;
+    let server = Http2Server::allowing(config, streams).await;
     let http = StreamableHttp::new(&server.url).root_certificate(authority.pem);
     let session = open(world, quick("a", http)).await;
     (server, session)
@@ -56,6 +61,28 @@ fn a_hundred_calls_share_one_connection() {
         for call in calls {
             assert_eq!(call.await.unwrap().unwrap().text(), "hold");
         }
+        session.close().await;
+        server.stop().await;
+    });
+}
+
+/// Streams that last keep no call waiting: what a connection does not take goes over another.
+#[test]
+fn more_calls_than_a_connection_takes_have_one_more() {
+    world::run(async |world| {
+        let (server, session) = start_allowing(&world, Some(2)).await;
+        let calls = hold(&server, &session, 7).await;
+        answers(&session).await;
+        let connected = server.connected();
+        assert!((4..=8).contains(&connected), "{connected}");
+        server.release();
+        for call in calls {
+            assert_eq!(call.await.unwrap().unwrap().text(), "hold");
+        }
+        for _ in 0..20 {
+            answers(&session).await;
+        }
+        assert_eq!(server.connected(), connected, "they are used again");
         session.close().await;
         server.stop().await;
     });

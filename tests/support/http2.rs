@@ -37,13 +37,22 @@ struct Books {
 }
 
 impl Http2Server {
-    pub(crate) async fn start(mut config: ServerConfig) -> Self {
+    pub(crate) async fn start(config: ServerConfig) -> Self {
+        Self::allowing(config, None).await
+    }
+
+    /// One that allows so many streams on a connection.
+    pub(crate) async fn allowing(mut config: ServerConfig, streams: Option<u32>) -> Self {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("https://{}/mcp", listener.local_addr().unwrap());
         let books = Arc::new(Books::default());
-        let task =
-            tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), books.clone()));
+        let task = tokio::spawn(accept(
+            listener,
+            TlsAcceptor::from(Arc::new(config)),
+            streams,
+            books.clone(),
+        ));
         Self { url, books, task }
     }
 
@@ -74,7 +83,12 @@ impl Http2Server {
     }
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, books: Arc<Books>) {
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    streams: Option<u32>,
+    books: Arc<Books>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let (socket, _) = listener.accept().await.unwrap();
@@ -83,18 +97,22 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, books: Arc<Books>)
         let mut cut = books.cut.subscribe();
         connections.spawn(async move {
             tokio::select! {
-                () = serve(socket, acceptor, books) => {}
+                () = serve(socket, acceptor, streams, books) => {}
                 _ = cut.changed() => {}
             }
         });
     }
 }
 
-async fn serve(socket: TcpStream, acceptor: TlsAcceptor, books: Arc<Books>) {
+async fn serve(socket: TcpStream, acceptor: TlsAcceptor, allowed: Option<u32>, books: Arc<Books>) {
     socket.set_zero_linger().unwrap();
     let tls = acceptor.accept(socket).await.unwrap();
     assert_eq!(tls.get_ref().1.alpn_protocol(), Some(&b"h2"[..]), "HTTP/2 was offered");
-    let mut connection = h2::server::handshake(tls).await.unwrap();
+    let mut builder = h2::server::Builder::new();
+    if let Some(allowed) = allowed {
+        builder.max_concurrent_streams(allowed);
+    }
+    let mut connection = builder.handshake(tls).await.unwrap();
     let mut streams = JoinSet::new();
     while let Some(Ok((request, respond))) = connection.accept().await {
         streams.spawn(answer(request, respond, Arc::clone(&books)));

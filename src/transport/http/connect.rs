@@ -1,6 +1,15 @@
 //! From a URL's origin to a connection that takes requests.
 
-use std::{error::Error, io, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    io,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{HeaderValue, Uri};
 use hyper::{
@@ -41,6 +50,9 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 const KEEPALIVE_RETRIES: u32 = 4;
 
+/// How many streams a server is taken to allow before it says so (RFC 9113, 6.5.2: no fewer than 100).
+const STREAMS: usize = 100;
+
 /// Why there can be no connection at all.
 pub(crate) type Fault = Arc<dyn Error + Send + Sync>;
 
@@ -65,6 +77,15 @@ pub(crate) struct Exclusive {
 pub(crate) struct Multiplexed {
     pub(crate) sender: http2::SendRequest<Message>,
     pub(crate) ended: Ended,
+    /// How many streams the server allows.
+    most: Arc<AtomicUsize>,
+}
+
+impl Multiplexed {
+    /// How many requests may go over it at once.
+    pub(crate) fn most_streams(&self) -> usize {
+        self.most.load(Ordering::Relaxed).max(1)
+    }
 }
 
 /// Connects to one origin.
@@ -78,6 +99,8 @@ pub(crate) struct Connector {
     tasks: Arc<Tasks>,
     /// The connections that are open.
     pub(crate) open: TaskTracker,
+    /// How many streams the server allows on a connection, by what it said last.
+    streams: Arc<AtomicUsize>,
 }
 
 impl Connector {
@@ -103,7 +126,8 @@ impl Connector {
             None => None,
         };
         let open = TaskTracker::new();
-        Ok(Self { origin: origin(url), host, uri, tcp, tls, limit, tasks, open })
+        let streams = Arc::new(AtomicUsize::new(STREAMS));
+        Ok(Self { origin: origin(url), host, uri, tcp, tls, limit, tasks, open, streams })
     }
 
     pub(crate) fn is_secure(&self) -> bool {
@@ -144,15 +168,28 @@ impl Connector {
     }
 
     async fn http2(&self, io: TlsStream<Socket>) -> Result<Sender, HttpError> {
+        let streams = Arc::clone(&self.streams);
         let shaken = http2::Builder::new(Parts(Arc::clone(&self.tasks)))
+            // What holds until it says so again: many may wait for this connection.
+            .initial_max_send_streams(streams.load(Ordering::Relaxed))
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIMEOUT)
             .handshake(TokioIo::new(io))
             .await;
         let (sender, connection) = shaken.map_err(|error| self.failed(error))?;
-        let ended = self.drive(connection);
-        Ok(Sender::Http2(Multiplexed { sender, ended }))
+        let most = Arc::clone(&streams);
+        let ended = self.drive(async move {
+            let mut connection = pin!(connection);
+            std::future::poll_fn(|cx| {
+                let driven = connection.as_mut().poll(cx);
+                // What the server allows comes with the first answer, and may change.
+                streams.store(connection.current_max_send_streams(), Ordering::Relaxed);
+                driven
+            })
+            .await
+        });
+        Ok(Sender::Http2(Multiplexed { sender, ended, most }))
     }
 
     /// Has a task drive a connection, and tell what it ended by.

@@ -40,8 +40,9 @@ pub(crate) struct Pool {
 struct State {
     /// In the order of their last use.
     idle: Vec<Idle>,
-    /// The one connection of a server that speaks HTTP/2.
-    shared: Option<Arc<Shared>>,
+    /// The connections of a server that speaks HTTP/2: one, and more where that has all the streams
+    /// that the server allows.
+    shared: Vec<Arc<Shared>>,
     /// Whether the server is known to speak HTTP/1.1.
     http1: bool,
     /// Cancelled when what was opened last, for all others to share, is there or has failed. (A lock
@@ -83,6 +84,8 @@ enum Way {
 
 /// What somebody does who needs another connection.
 enum Turn {
+    /// Shares one that came in the meantime.
+    There(Lease),
     /// Opens it for all others, who wait until this is dropped.
     Ahead(DropGuard),
     /// Waits for what comes of that.
@@ -159,18 +162,19 @@ impl Pool {
     /// Opens a connection. As long as the server may speak HTTP/2, one goes ahead, and all others
     /// wait for what comes of it.
     async fn open(self: &Arc<Self>) -> Result<Lease, Failure> {
-        let turn = self.state.lock().turn();
-        let ahead = match turn {
-            Turn::Ahead(guard) => Some(guard),
-            Turn::Behind(opened) => {
-                opened.cancelled().await;
-                None
+        let ahead = loop {
+            let turn = self.state.lock().turn();
+            match turn {
+                Turn::There(lease) => return Ok(lease),
+                Turn::Ahead(guard) => break Some(guard),
+                Turn::Beside => break None,
+                Turn::Behind(opened) => opened.cancelled().await,
             }
-            Turn::Beside => None,
+            // It may have more callers than streams. If there is none, each has to see for itself.
+            if self.state.lock().shared.is_empty() {
+                break None;
+            }
         };
-        if let Some(lease) = self.state.lock().shared() {
-            return Ok(lease);
-        }
         let pool = Arc::clone(self);
         // On a task, because it is the runtime's, and not just of whoever calls: who waits for it must
         // not wait for that one to be polled.
@@ -200,7 +204,7 @@ impl Pool {
                     let used = Mutex::new(Instant::now());
                     let shared = Arc::new(Shared { connection, used });
                     if !state.closed {
-                        state.shared = Some(Arc::clone(&shared));
+                        state.shared.push(Arc::clone(&shared));
                     }
                     Way::Shared(Share(shared))
                 }
@@ -237,11 +241,14 @@ impl Pool {
         let stale = state.idle.iter().take_while(|idle| !fresh(idle)).count();
         state.idle.drain(..stale);
         let mut next = state.idle.first().and_then(|idle| kept(idle.since));
-        if let Some(shared) = state.shared.take_if(|shared| Arc::strong_count(shared) == 1) {
+        state.shared.retain(|shared| {
             let left = kept(*shared.used.lock()).filter(|left| !left.is_zero());
-            state.shared = left.is_some().then_some(shared);
-            next = next.into_iter().chain(left).min();
-        }
+            let idle = shared.uses() == 0;
+            if idle {
+                next = next.into_iter().chain(left).min();
+            }
+            !idle || left.is_some()
+        });
         Some(next.unwrap_or(self.keep_alive))
     }
 
@@ -254,7 +261,7 @@ impl Pool {
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
-        let idle = (std::mem::take(&mut state.idle), state.shared.take());
+        let idle = (std::mem::take(&mut state.idle), std::mem::take(&mut state.shared));
         drop(state);
         drop(idle);
     }
@@ -274,6 +281,9 @@ async fn expire(pool: Weak<Pool>) {
 
 impl State {
     fn turn(&mut self) -> Turn {
+        if let Some(lease) = self.shared() {
+            return Turn::There(lease);
+        }
         if self.http1 {
             return Turn::Beside;
         }
@@ -285,10 +295,22 @@ impl State {
     }
 
     fn shared(&mut self) -> Option<Lease> {
-        let shared = self.shared.take_if(|shared| shared.connection.sender.is_closed());
-        drop(shared);
-        let shared = Arc::clone(self.shared.as_ref()?);
+        self.shared.retain(|shared| !shared.connection.sender.is_closed());
+        let shared = Arc::clone(self.shared.iter().find(|shared| shared.has_room())?);
         Some(Lease { way: Way::Shared(Share(shared)), reused: true })
+    }
+}
+
+impl Shared {
+    /// How many requests go over it.
+    fn uses(self: &Arc<Self>) -> usize {
+        Arc::strong_count(self) - 1
+    }
+
+    /// Whether the server takes one more at once. A stream that lasts as long as its session would
+    /// otherwise keep whatever comes later waiting for ever.
+    fn has_room(self: &Arc<Self>) -> bool {
+        self.uses() < self.connection.most_streams()
     }
 }
 

@@ -29,7 +29,9 @@ use full::Full;
 use http_server::{HttpServer, Step, json, whole};
 use remote::{LONG, quick};
 use serde_json::json as object;
-use token_server::{Asked, TokenServer, challenge, described, log_in, metadata, renewable, token};
+use token_server::{
+    Asked, TokenServer, challenge, described, finish, log_in, metadata, renewable, token,
+};
 use world::{World, await_status};
 
 /// Gives `login-1`, `login-2` and so on for logins, and for what each of them is renewed with one that
@@ -300,6 +302,28 @@ fn the_secret_of_a_client_is_nowhere_kept_and_may_be_another_by_the_next_renewal
         assert_eq!(grants(&tokens, "authorization_code").len(), 1);
         let kept = text_of(&store);
         assert!(!kept.contains("s3cret"), "{kept}");
+        session.close().await;
+    });
+}
+
+#[test]
+fn a_renewal_beside_a_login_leaves_it_alone() {
+    world::run(async |world| {
+        let tokens = TokenServer::start(|_, _| (404, String::new()));
+        let server = HttpServer::modern();
+        // A name that no other place but the description tells.
+        let name = format!("{}/", server.origin());
+        described(&tokens, name.clone(), &["S256"], in_a_row(2));
+        let person = OAuth::new("tests").client_id("me");
+        let (session, handle, _) = logged_in(&world, (&tokens, &server), person).await;
+        let renewals = || grants(&tokens, "refresh_token").len();
+        let login = handle.login().await.unwrap();
+        let before = renewals();
+        call_until(&session, || renewals() > before).await;
+        finish(&login).await;
+        let of_the_login = || spent(&tokens).starts_with("renews-login-2");
+        call_until(&session, of_the_login).await;
+        assert_eq!(resource(&grants(&tokens, "refresh_token")), name);
         session.close().await;
     });
 }

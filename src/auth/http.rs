@@ -75,6 +75,11 @@ impl Asker {
         Ok(Self { client, server, reach, plain_http, clients, notes })
     }
 
+    /// The same with notes of its own: for a round that others may begin another beside.
+    pub(super) fn apart(&self) -> Self {
+        Self { notes: Arc::default(), ..self.clone() }
+    }
+
     /// Forgets what was noted of an earlier round.
     pub(super) fn begin(&self) {
         *self.notes.lock() = Notes::default();

@@ -62,8 +62,8 @@ impl Login {
     async fn prepare(holder: Arc<Holder>, connection: Arc<Connection>) -> Result<Self, AuthError> {
         let Declared::Person(declared) = &holder.declared else { return Err(AuthError::NoLogin) };
         let mut state = holder.lock().await;
-        let asker = holder.asker(&mut state)?;
-        asker.begin();
+        // A person takes a while, and tokens are renewed meanwhile.
+        let asker = holder.asker(&mut state)?.apart();
         let challenge = state.challenge.clone();
         let wanted = state.wanted.clone();
         drop(state);

@@ -2,7 +2,7 @@
 
 mod memory;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{
@@ -22,6 +22,8 @@ use crate::{
 pub(crate) struct Pool {
     of: LimitOf,
     budget: Budget,
+    /// From here on the time of starts is counted: in a session as in its runtime.
+    born: Instant,
     processes: Option<Arc<Semaphore>>,
     starts: Option<Mutex<Starts>>,
     calls: Option<Arc<Semaphore>>,
@@ -41,12 +43,17 @@ pub(crate) struct Room {
 
 impl Pool {
     pub(crate) fn new(of: LimitOf, budget: Budget) -> Arc<Self> {
+        Self::since(Instant::now(), of, budget)
+    }
+
+    fn since(born: Instant, of: LimitOf, budget: Budget) -> Arc<Self> {
         let semaphore = |room: Option<usize>| {
             room.map(|n| Arc::new(Semaphore::new(n.min(Semaphore::MAX_PERMITS))))
         };
         Arc::new(Self {
             of,
             budget,
+            born,
             processes: semaphore(budget.processes),
             starts: budget.starts_per_minute.map(|starts| Mutex::new(Starts::new(starts))),
             calls: semaphore(budget.calls),
@@ -103,14 +110,15 @@ impl Pool {
 /// for it any more.
 struct Turn<'a> {
     budgets: &'a Budgets,
-    at: Instant,
+    at: Duration,
     came: bool,
 }
 
 impl Turn<'_> {
     async fn come(mut self) {
-        if self.at > Instant::now() {
-            tokio::time::sleep_until(self.at).await;
+        let wait = self.at.saturating_sub(self.budgets.now());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
         }
         self.came = true;
     }
@@ -127,7 +135,11 @@ impl Drop for Turn<'_> {
 
 impl Budgets {
     pub(crate) fn new(session: Budget, runtime: &Arc<Pool>) -> Self {
-        Self([Pool::new(LimitOf::Session, session), Arc::clone(runtime)])
+        Self([Pool::since(runtime.born, LimitOf::Session, session), Arc::clone(runtime)])
+    }
+
+    fn now(&self) -> Duration {
+        self.session().born.elapsed()
     }
 
     /// What is the session's own.
@@ -154,7 +166,8 @@ impl Budgets {
 
     /// Books the next turn to start a process, if starts are counted.
     fn turn(&self, deadline: Instant) -> Result<Option<Turn<'_>>, OverBudget> {
-        let now = Instant::now();
+        let now = self.now();
+        let patience = deadline.saturating_duration_since(Instant::now());
         // Both at once, and in this order everywhere.
         let mut books: Vec<_> =
             self.0.iter().filter_map(|pool| Some((pool, pool.starts()?))).collect();
@@ -165,7 +178,7 @@ impl Budgets {
         while at != Some(asked) {
             at = Some(asked);
             for (pool, starts) in &books {
-                let next = starts.next(asked).filter(|&next| next == now || next <= deadline);
+                let next = starts.next(asked).filter(|next| *next - now <= patience);
                 asked = next.ok_or_else(|| pool.over(BudgetItem::StartsPerMinute))?;
             }
         }
@@ -194,8 +207,6 @@ impl Budgets {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -206,11 +217,12 @@ mod tests {
 
     /// A session, and a runtime with one start a minute.
     fn budgets(runtime: &Arc<Pool>) -> Budgets {
-        Budgets([pool(LimitOf::Session), Arc::clone(runtime)])
+        Budgets::new(Budget::unlimited().starts_per_minute(1), runtime)
     }
 
     fn has_turn(pool: &Pool) -> bool {
-        pool.starts().unwrap().next(Instant::now()).unwrap() <= Instant::now()
+        let now = pool.born.elapsed();
+        pool.starts().unwrap().next(now) == Some(now)
     }
 
     #[tokio::test(start_paused = true)]
@@ -226,7 +238,8 @@ mod tests {
     async fn what_may_not_start_by_the_runtime_takes_no_turn_of_the_session() {
         let runtime = pool(LimitOf::Runtime);
         let budgets = budgets(&runtime);
-        runtime.starts().unwrap().book(Instant::now(), Instant::now());
+        let now = runtime.born.elapsed();
+        runtime.starts().unwrap().book(now, now);
         assert_eq!(budgets.start(Instant::now()).await.unwrap_err().of, LimitOf::Runtime);
         assert!(has_turn(budgets.session()), "it was refused");
         let waiting = budgets.start(Instant::now() + MINUTE);
@@ -245,7 +258,7 @@ mod tests {
         let begun = Instant::now();
         drop(late.start(deadline).await.unwrap());
         assert!(begun.elapsed() >= MINUTE, "{:?}", begun.elapsed());
-        let next = late.session().starts().unwrap().next(Instant::now());
-        assert!(next >= Some(Instant::now() + MINUTE), "counted when it began");
+        let next = late.session().starts().unwrap().next(late.now());
+        assert!(next >= Some(late.now() + MINUTE), "counted when it began");
     }
 }

@@ -2,8 +2,6 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use tokio::time::Instant;
-
 /// The time within which starts are counted.
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -70,12 +68,12 @@ impl Budget {
     }
 }
 
-/// The starts within the last minute, and those that are booked.
+/// The starts within the last minute, and those that are booked. Times are durations since it was made.
 #[derive(Debug)]
 pub(crate) struct Starts {
     per_minute: usize,
     /// In order; the last may be yet to come.
-    at: VecDeque<Instant>,
+    at: VecDeque<Duration>,
 }
 
 impl Starts {
@@ -84,7 +82,7 @@ impl Starts {
     }
 
     /// When one may start, no earlier than `from`; never, if none may.
-    pub(crate) fn next(&self, from: Instant) -> Option<Instant> {
+    pub(crate) fn next(&self, from: Duration) -> Option<Duration> {
         if self.per_minute == 0 {
             return None;
         }
@@ -94,7 +92,7 @@ impl Starts {
     }
 
     /// Books a start for a time that [`next`](Self::next) gave, or a later one.
-    pub(crate) fn book(&mut self, at: Instant, now: Instant) {
+    pub(crate) fn book(&mut self, at: Duration, now: Duration) {
         while self.at.front().is_some_and(|at| *at + MINUTE <= now) {
             self.at.pop_front();
         }
@@ -104,7 +102,7 @@ impl Starts {
     }
 
     /// Takes the booking for this time back, of which nothing came.
-    pub(crate) fn give_back(&mut self, at: Instant) {
+    pub(crate) fn give_back(&mut self, at: Duration) {
         // One that is no longer counted is not there, either.
         if let Some(booked) = self.at.iter().rposition(|one| *one == at) {
             self.at.remove(booked);
@@ -119,16 +117,15 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     /// Starts, booked one after the other; times are seconds since it was made.
-    struct Booked(Starts, Instant);
+    struct Booked(Starts);
 
     impl Booked {
         fn new(per_minute: u32) -> Self {
-            Self(Starts::new(per_minute), Instant::now())
+            Self(Starts::new(per_minute))
         }
 
         fn next(&self, from: u32) -> u64 {
-            let next = self.0.next(self.1 + SECOND * from).unwrap();
-            next.duration_since(self.1).as_secs()
+            self.0.next(SECOND * from).unwrap().as_secs()
         }
 
         fn book(&mut self, now: u32) -> u64 {
@@ -137,12 +134,12 @@ mod tests {
 
         fn book_from(&mut self, now: u32, from: u32) -> u64 {
             let at = self.next(from);
-            self.0.book(self.1 + Duration::from_secs(at), self.1 + SECOND * now);
+            self.0.book(Duration::from_secs(at), SECOND * now);
             at
         }
 
         fn give_back(&mut self, at: u32) {
-            self.0.give_back(self.1 + SECOND * at);
+            self.0.give_back(SECOND * at);
         }
     }
 
@@ -197,6 +194,6 @@ mod tests {
 
     #[test]
     fn where_none_may_start_none_does() {
-        assert_eq!(Starts::new(0).next(Instant::now()), None);
+        assert_eq!(Starts::new(0).next(SECOND), None);
     }
 }

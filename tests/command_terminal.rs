@@ -88,13 +88,45 @@ fn a_file_that_changes_is_followed() {
         std::fs::write(&path, servers.to_string()).unwrap();
         line_with(&mut lines, "gone: b").await;
         // The other has not noticed any of it.
-        rustix::process::test_kill_process(
-            rustix::process::Pid::from_raw(pid_in(&first).cast_signed()).unwrap(),
-        )
-        .unwrap();
+        let server = rustix::process::Pid::from_raw(pid_in(&first).cast_signed()).unwrap();
+        rustix::process::test_kill_process(server).unwrap();
+        // The last of them is taken out like any other.
+        servers["mcpServers"]["a"]["disabled"] = true.into();
+        std::fs::write(&path, servers.to_string()).unwrap();
+        line_with(&mut lines, "declares no server that is not disabled").await;
+        line_with(&mut lines, "gone: a").await;
+        rustix::process::test_kill_process(server).unwrap_err();
         shell::signal(&child, Signal::TERM);
-        drop(lines);
+        // Where nobody reads any more it would end of itself.
         assert_eq!(ended(child).await.code, Some(143));
+        drop(lines);
+    });
+}
+
+#[test]
+fn a_server_that_is_named_and_gone_keeps_no_other_from_changing() {
+    world::run(async |world| {
+        file(&world, "normal");
+        let path = world.folder().join("servers.json");
+        let mut servers: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let same = servers["mcpServers"]["a"].clone();
+        for name in ["b", "c"] {
+            servers["mcpServers"][name] = same.clone();
+        }
+        std::fs::write(&path, servers.to_string()).unwrap();
+        let named = ["watch", "-f", "servers.json", "--server", "a", "--server", "b"];
+        let mut child = command(&world, &named).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        line_with(&mut lines, " a: starting → ready").await;
+        servers["mcpServers"]["a"]["callboard"] = json!({ "tags": ["new"] });
+        servers["mcpServers"]["b"]["disabled"] = true.into();
+        std::fs::write(&path, servers.to_string()).unwrap();
+        line_with(&mut lines, "server \"b\" is disabled in").await;
+        line_with(&mut lines, "gone: b; changed: a").await;
+        shell::signal(&child, Signal::TERM);
+        // Where nobody reads any more it would end of itself.
+        assert_eq!(ended(child).await.code, Some(143));
+        drop(lines);
     });
 }
 

@@ -91,26 +91,32 @@ pub(crate) fn chosen(
     chosen_of(loaded, path, names)
 }
 
-/// The servers that are asked for, of a file that has been read.
-pub(crate) fn chosen_of(
-    loaded: Loaded,
-    path: &Path,
-    names: &[String],
-) -> Result<Declared, Failure> {
-    let mut faults: Vec<_> = loaded.faults.iter().map(failure).collect();
+/// The same, of a file that has been read: nothing, where one that is named cannot be had.
+fn chosen_of(loaded: Loaded, path: &Path, names: &[String]) -> Result<Declared, Failure> {
+    // Of all servers, those that are right are opened beside those that are not.
+    let all_wanted = !names.is_empty() || loaded.faults.is_empty();
+    let mut declared = remaining(loaded, path, names);
+    match declared.faults.is_empty() || !all_wanted {
+        true => Ok(declared),
+        false => Err(declared.faults.swap_remove(0)),
+    }
+}
+
+/// Those of the servers that are asked for that a file still has, and why it does not have the others.
+pub(crate) fn remaining(loaded: Loaded, path: &Path, names: &[String]) -> Declared {
+    let missing = names.iter().filter_map(|name| is_there(&loaded, name, path).err());
+    let mut faults: Vec<_> = missing.collect();
+    // Where some are named, what is wrong with the others is nobody's business.
     if names.is_empty() {
+        faults.extend(loaded.faults.iter().map(failure));
         if loaded.specs.is_empty() && faults.is_empty() {
             let text = format!("{} declares no server that is not disabled", path.display());
-            return Err(Failure::new(Exit::Usage, "config", text));
+            faults.push(Failure::new(Exit::Usage, "config", text));
         }
-        return Ok(Declared { specs: loaded.specs, faults, inputs: loaded.inputs });
     }
-    names.iter().try_for_each(|name| is_there(&loaded, name, path))?;
     let mut specs = loaded.specs;
-    specs.retain(|spec| names.iter().any(|name| name == spec.name()));
-    // What is wrong with the others is nobody's business now.
-    faults.clear();
-    Ok(Declared { specs, faults, inputs: loaded.inputs })
+    specs.retain(|spec| names.is_empty() || names.iter().any(|name| name == spec.name()));
+    Declared { specs, faults, inputs: loaded.inputs }
 }
 
 /// Whether a file has a server of this name that can be used.

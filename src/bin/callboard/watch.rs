@@ -248,35 +248,29 @@ async fn ask(session: Session, name: String, every: Duration, tell: mpsc::Sender
     }
 }
 
-/// Has the session go on with what a file says, whenever that changes; what is wrong with it is told,
-/// and changes nothing.
+/// Has the session go on with what a file says, whenever that changes; what is wrong with it is told.
 async fn follow_file(path: PathBuf, args: Servers, session: Session, tell: mpsc::Sender<Report>) {
     let said = |kind, text| Report::Said(path.display().to_string(), kind, text);
     let mut watch = config::watch(&path);
     loop {
-        let (chosen, broken) = match watch.next().await {
-            Ok(loaded) => {
-                let broken = loaded.broken.clone();
-                (file::chosen_of(loaded, &path, &args.server), broken)
-            }
-            Err(error) => (Err(file::unusable(&error)), Vec::new()),
-        };
-        let applied = match chosen {
-            Ok(declared) => {
-                for fault in declared.faults {
-                    drop(tell.send(said(Kind::Note, fault.message)).await);
-                }
-                // What runs, and is written down wrong now, goes on as it was.
-                let kept = session.servers().into_iter().map(|server| server.spec());
-                let kept = kept.filter(|spec| broken.iter().any(|name| name == spec.name()));
-                let specs = servers::opened(&args, declared.specs).into_iter().chain(kept);
-                session.apply(specs.collect::<Vec<_>>()).await
-            }
-            Err(failure) => {
-                drop(tell.send(said(Kind::Note, failure.message)).await);
+        let loaded = match watch.next().await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                let message = file::unusable(&error).message;
+                drop(tell.send(said(Kind::Note, message)).await);
                 continue;
             }
         };
+        let broken = loaded.broken.clone();
+        let declared = file::remaining(loaded, &path, &args.server);
+        for fault in declared.faults {
+            drop(tell.send(said(Kind::Note, fault.message)).await);
+        }
+        // What runs, and is written down wrong now, goes on as it was.
+        let kept = session.servers().into_iter().map(|server| server.spec());
+        let kept = kept.filter(|spec| broken.iter().any(|name| name == spec.name()));
+        let specs = servers::opened(&args, declared.specs).into_iter().chain(kept);
+        let applied = session.apply(specs.collect::<Vec<_>>()).await;
         match applied {
             Ok(applied) if applied.is_empty() => {}
             Ok(applied) => drop(tell.send(said(Kind::Note, changes(&applied))).await),

@@ -25,6 +25,9 @@ use crate::error::{Delivery, HttpError};
 /// How many idle connections are kept.
 const IDLE: usize = 256;
 
+/// How soon at most idle connections are looked at again: none may be kept at all.
+const LOOKS: Duration = Duration::from_millis(50);
+
 /// How often a request is sent again that has not left: once, but for a connection that was shared.
 const RESENDS: u32 = 3;
 
@@ -249,7 +252,7 @@ impl Pool {
             }
             !idle || left.is_some()
         });
-        Some(next.unwrap_or(self.keep_alive))
+        Some(next.unwrap_or(self.keep_alive).max(LOOKS))
     }
 
     /// Whether any connection is open, or being used up.

@@ -345,6 +345,23 @@ fn what_is_kept_of_a_server_that_each_call_opens_lasts_until_its_tools_change() 
     });
 }
 
+/// Numbers go out to the digit, whatever they are read as.
+#[test]
+fn calls_that_differ_in_large_numbers_are_different_calls() {
+    world::run(async |world| {
+        let keep = CachePolicy::keep_for(60 * SECOND);
+        let session = cached(&world, keep, Limits::default(), true).await;
+        for (n, sent) in [("18446744073709551617", 1), ("18446744073709551618", 2)] {
+            let arguments = format!(r#"{{"n":{n},"result":{}}}"#, Value::from(TEXT));
+            for _ in 0..2 {
+                let raw = serde_json::value::RawValue::from_string(arguments.clone()).unwrap();
+                session.call("a.say", raw).await.unwrap();
+            }
+            assert_eq!(calls(&world).len(), sent);
+        }
+    });
+}
+
 async fn twice(session: &Session, tool: &str, result: &str) {
     for _ in 0..2 {
         drop(session.call(tool, say(result)).await);

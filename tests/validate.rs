@@ -4,7 +4,9 @@
 #[path = "support/world.rs"]
 mod world;
 
-use callboard::{CallOptions, Delivery, SchemaCheck, ServerSpec, Session};
+use std::time::Duration;
+
+use callboard::{CachePolicy, CallOptions, Delivery, SchemaCheck, ServerSpec, Session};
 use serde_json::{Value, json};
 use world::World;
 
@@ -83,6 +85,27 @@ fn a_warning_lets_it_through_and_off_does_not_look() {
             session.close().await;
         }
         assert_eq!(calls(&world), 2);
+    });
+}
+
+#[test]
+fn results_that_are_kept_are_checked_for_whoever_asks() {
+    world::run(async |world| {
+        let any = json!({ "type": "object" });
+        let number = json!({ "type": "object", "properties": { "n": { "type": "integer" } } });
+        let session = open(&world, &any, Some(&number), SchemaCheck::Refuse).await;
+        let cache = CachePolicy::keep_for(Duration::from_secs(3600)).even_if_not_read_only();
+        let options = CallOptions::default().cache(cache);
+        let ask = async |check: SchemaCheck| {
+            let wrong = json!({ "result": r#"{"content":[],"structuredContent":{"n":"x"}}"# });
+            let options = options.clone().check_output(check);
+            session.call("a.say", wrong).with_options(&options).await
+        };
+        ask(SchemaCheck::Off).await.unwrap();
+        let error = ask(SchemaCheck::Refuse).await.unwrap_err();
+        assert_eq!(error.kind(), "invalid_response");
+        ask(SchemaCheck::Off).await.unwrap();
+        assert_eq!(calls(&world), 1);
     });
 }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     arguments::Arguments,
-    canonical::canonical,
+    canonical::exact,
     catalog::Tool,
     output::Output,
     policy::{CachePolicy, Lifetime},
@@ -77,7 +77,7 @@ impl Cache {
             return Look::Uncached;
         };
         let Ok(arguments) = arguments.to_raw() else { return Look::Uncached };
-        let text = format!("{}\n{meta}\n{}", tool.name(), canonical(&arguments)).into();
+        let text = format!("{}\n{meta}\n{}", tool.name(), exact(&arguments)).into();
         let key = Key { text };
         let mut kept = self.kept.lock();
         match kept.results.get(&key) {

@@ -37,7 +37,12 @@ pub(crate) async fn run(request: Request) -> Result<Output, CallError> {
     attempts.approve().await?;
     let connection = tool.connection();
     let wanted = match connection.cache.look(&tool, &attempts.arguments, &tool.terms().meta) {
-        Look::Kept(output) => return Ok(output),
+        Look::Kept(output) => {
+            // It may be kept for a call that did not want to know.
+            #[cfg(feature = "validate")]
+            crate::schema::check_output(&tool, &output)?;
+            return Ok(output);
+        }
         // What it comes to may be a task, which is nobody else's.
         Look::Wanted(_) if ticket.detached => None,
         Look::Wanted(wanted) => Some(wanted),

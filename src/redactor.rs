@@ -31,6 +31,8 @@ const SHORTEST: usize = 4;
 /// How many values of one owner are remembered: tokens are renewed, and what a server writes of an
 /// older one may come late.
 const REMEMBERED: usize = 8;
+/// How many of all owners of a server, where each is declared with another value again and again.
+const REMEMBERED_OF_A_SERVER: usize = 512;
 
 /// Replaces the secrets of a session by `[redacted]`, wherever they stand in a text. A cheap handle.
 ///
@@ -153,6 +155,12 @@ impl Redactor {
         let of_owner = known.iter().filter(|one| one.owner == owner).count();
         if of_owner >= REMEMBERED
             && let Some(oldest) = known.iter().position(|one| one.owner == owner)
+        {
+            known.remove(oldest);
+        }
+        let of_server = known.iter().filter(|one| one.owner.server == owner.server).count();
+        if of_server >= REMEMBERED_OF_A_SERVER
+            && let Some(oldest) = known.iter().position(|one| one.owner.server == owner.server)
         {
             known.remove(oldest);
         }

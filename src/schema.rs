@@ -267,6 +267,42 @@ mod tests {
     }
 
     #[test]
+    fn a_wide_table_fits() {
+        let columns = 0..100;
+        let names: Vec<_> = columns.map(|n| format!("column{n}")).collect();
+        let of = |value: Value| -> serde_json::Map<_, _> {
+            names.iter().map(|name| (name.clone(), value.clone())).collect()
+        };
+        let row = json!({ "type": "object", "required": names,
+            "properties": of(json!({ "type": ["string", "null"] })) });
+        let schema = json!({ "type": "array", "items": row });
+        let rows = json!(vec![of(json!("x")); 2000]);
+        assert_eq!(told(schema, rows), Vec::<String>::new());
+    }
+
+    /// As pages are made of in many tools: twenty kinds of blocks, each with blocks in it.
+    #[test]
+    fn a_union_of_blocks_fits() {
+        let kind = |n: usize| {
+            json!({ "type": "object", "required": ["kind"], "properties": {
+                "kind": { "const": format!("kind{n}") },
+                "text": { "type": "string", "maxLength": 200 },
+                "children": { "type": "array", "items": { "$ref": "#/$defs/block" } },
+            } })
+        };
+        let kinds: Vec<_> = (0..20).map(kind).collect();
+        let schema = json!({ "$ref": "#/$defs/block", "$defs": { "block": { "anyOf": kinds } } });
+        let block = |n: usize, children: Vec<Value>| {
+            json!({
+                "kind": format!("kind{}", n % 20), "text": "a line of text", "children": children,
+            })
+        };
+        let part = |n| block(n, (0..30).map(|n| block(n, Vec::new())).collect());
+        let page = block(0, (0..30).map(part).collect());
+        assert_eq!(told(schema, page), Vec::<String>::new());
+    }
+
+    #[test]
     fn recursion_that_is_usual_fits() {
         let any = json!({ "anyOf": [
             { "type": ["string", "number", "boolean", "null"] },

@@ -30,7 +30,7 @@ async fn start(world: &World) -> (Http2Server, Session) {
 async fn start_allowing(world: &World, streams: Option<u32>) -> (Http2Server, Session) {
     let authority = Authority::new("ours");
     let config = tls::config(&authority.sign("127.0.0.1"), None);
-    let server = Http2Server::allowing(config, streams).await;
+    let server = Http2Server::start(config, streams).await;
     let http = StreamableHttp::new(&server.url).root_certificate(authority.pem);
     let session = open(world, quick("a", http)).await;
     (server, session)

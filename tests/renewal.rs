@@ -51,7 +51,10 @@ fn in_a_row(life: u64) -> impl Fn(&Asked) -> (u16, String) + Send + 'static {
 
 /// Which tokens a server takes for calls; all of them at first.
 #[derive(Clone)]
-struct Taken(Arc<Mutex<Box<dyn Fn(&str) -> bool + Send>>>);
+struct Taken(Arc<Mutex<Takes>>);
+
+/// Whether it takes a token.
+type Takes = Box<dyn Fn(&str) -> bool + Send>;
 
 impl Taken {
     fn on(server: &HttpServer, challenge: String) -> Self {

@@ -120,8 +120,11 @@ impl EnterpriseManaged {
             EmaError::InsufficientUserAuthentication(stage) => {
                 refused(origin(stage), ("insufficient_user_authentication", description))
             }
-            EmaError::OAuthRejected { stage, status: 400 | 401 | 403, code } if is_error(code) => {
+            EmaError::OAuthRejected { stage, status, code } if is_refusal(status, code) => {
                 refused(origin(stage), (code, description))
+            }
+            EmaError::InvalidResponse { message, .. } if !is_garbage(message) => {
+                AuthError::Unusable { detail: description }
             }
             // A server that fails, or somebody in between.
             EmaError::OAuthRejected { stage, .. }
@@ -136,9 +139,18 @@ fn refused(origin: String, (code, description): (&str, String)) -> AuthError {
     AuthError::Refused { origin, code: code.to_owned(), description }
 }
 
-/// Whether rmcp found an error of OAuth in the answer, instead of which it has a sentence.
-fn is_error(code: &str) -> bool {
-    !code.contains(' ') && !may_pass(code)
+/// Whether an answer refuses, and will again. Of an error that rmcp does not know it has a sentence,
+/// as of an answer without any; only where somebody in between is not likely, that counts.
+fn is_refusal(status: u16, code: &str) -> bool {
+    let known = !code.contains(' ');
+    !may_pass(code) && (status == 400 || matches!(status, 401 | 403) && known)
+}
+
+/// Whether what rmcp says of an answer may be true of one by somebody in between, or may pass.
+fn is_garbage(message: &str) -> bool {
+    message.contains("token response")
+        || message.contains("too large")
+        || message.contains("expired")
 }
 
 /// A secret, the way that it is to be shown.

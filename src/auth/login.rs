@@ -199,7 +199,7 @@ impl Round {
         };
         self.holder.accept(tokens, self.requested.clone()).await?;
         self.connection.forget_answers();
-        if self.connection.status().phase == Phase::AuthRequired {
+        if matches!(self.connection.status().phase, Phase::AuthRequired | Phase::Failed) {
             crate::connection::actor::restart(&self.connection);
         }
         Ok(())

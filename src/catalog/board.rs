@@ -35,6 +35,8 @@ struct Posted {
     faults: Vec<CatalogFault>,
     /// Whether the server has listed them in this session.
     listed: bool,
+    /// How often it has put up a list, whole or not.
+    posts: u64,
 }
 
 impl Board {
@@ -81,6 +83,7 @@ impl Board {
         }
         let posted = lists.posted.entry(connection.place).or_default();
         posted.listed = true;
+        posted.posts += 1;
         if !listing.broke_off() || posted.tools.is_empty() {
             posted.put_up(connection, listing);
         } else {
@@ -99,6 +102,11 @@ impl Board {
     /// The tools that the server at this place has on the board.
     pub(crate) fn tools_of(&self, place: usize) -> Vec<Tool> {
         self.lists.lock().posted.get(&place).map(|posted| posted.tools.clone()).unwrap_or_default()
+    }
+
+    /// How often the server at this place has put up a list.
+    pub(crate) fn posts(&self, place: usize) -> u64 {
+        self.lists.lock().posted.get(&place).map_or(0, |posted| posted.posts)
     }
 
     /// Whether the server at this place has listed just this; its faults count where it did not.

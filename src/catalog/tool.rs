@@ -85,11 +85,6 @@ impl Tool {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Whether both are of the same version of the server's list, and of one handle.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.inner, &other.inner)
-    }
-
     /// Itself, or the same tool of what has taken the place of its server since.
     fn current(&self) -> Self {
         let Inner { connection, own, .. } = &*self.inner;

@@ -222,7 +222,9 @@ impl Pursuit {
                 Ok(())
             }
             // Whether they have arrived is in the state that is asked for next.
-            Err(error) if is_passing(&error) => self.reach().await.map_err(|()| error),
+            Err(error @ (CallError::TransportDown { .. } | CallError::NotReady { .. })) => {
+                self.reach().await.map_err(|()| error)
+            }
             Err(error) => Err(error),
         }
     }

@@ -61,7 +61,9 @@ pub enum WhenDown {
 ///
 /// A schema is compiled when it is first wanted, once for each time that its server lists its tools.
 /// Nothing that it refers to is fetched. One that cannot be used (another dialect, a reference to
-/// nowhere, more than 512 KiB) counts as one that nothing fits.
+/// nowhere or back to where it began, more than 512 KiB or 256 patterns, or references that multiply)
+/// counts as one that nothing fits; so does, of one that recurses or is very wide, what would take
+/// about a second to check. Where a large value has faults in many ways, it is not said where.
 #[cfg(feature = "validate")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]

@@ -35,11 +35,13 @@ pub(super) fn applied<'a>(keyword: &str, value: &'a Value) -> (Place, Vec<&'a Va
     }
 }
 
-/// A schema, or a list of them.
+/// A schema, or a list of them; words, such as the names of types, are none.
 fn listed(value: &Value) -> Vec<&Value> {
     match value {
         Value::Object(_) => vec![value],
-        Value::Array(schemas) => schemas.iter().collect(),
+        Value::Array(schemas) => {
+            schemas.iter().filter(|one| one.is_object() || one.is_boolean()).collect()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     }
 }

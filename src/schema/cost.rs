@@ -22,6 +22,9 @@ const PATTERNS: usize = 256;
 pub(super) struct Cost {
     /// How often subschemas are applied along one path into an instance.
     pub(super) visits: u64,
+    /// How many of these are applied to the same part of an instance as the schema itself: all that
+    /// there are for a value that has no parts.
+    pub(super) flat: u64,
     pub(super) depth: usize,
     /// How often it begins anew, along one path, in a part of the instance.
     pub(super) recursions: u64,
@@ -66,13 +69,15 @@ pub(super) fn know(schema: &Value) -> Result<Known, String> {
 }
 
 impl Cost {
-    const ONE: Self = Self { visits: 1, depth: 1, recursions: 0, size: 1, traced: 1 };
-    const NONE: Self = Self { visits: 0, depth: 0, recursions: 0, size: 0, traced: 0 };
+    const ONE: Self = Self { visits: 1, flat: 1, depth: 1, recursions: 0, size: 1, traced: 1 };
+    const NONE: Self = Self { visits: 0, flat: 0, depth: 0, recursions: 0, size: 0, traced: 0 };
     const AGAIN: Self = Self { recursions: 1, ..Self::ONE };
     /// A schema of the specification's own, applied to schemas.
-    const OFFICIAL: Self = Self { visits: 200, depth: 16, recursions: 2, size: 1, traced: 1 };
+    const OFFICIAL: Self =
+        Self { visits: 200, flat: 200, depth: 16, recursions: 2, size: 1, traced: 1 };
     const TOO_MUCH: Self = Self {
         visits: u64::MAX,
+        flat: u64::MAX,
         depth: usize::MAX,
         recursions: u64::MAX,
         size: u64::MAX,
@@ -82,6 +87,7 @@ impl Cost {
     fn plus(self, other: Self) -> Self {
         Self {
             visits: self.visits.saturating_add(other.visits),
+            flat: self.flat.saturating_add(other.flat),
             recursions: self.recursions.saturating_add(other.recursions),
             ..self.or(other)
         }
@@ -91,6 +97,7 @@ impl Cost {
     fn or(self, other: Self) -> Self {
         Self {
             visits: self.visits.max(other.visits),
+            flat: self.flat.max(other.flat),
             depth: self.depth.max(other.depth),
             recursions: self.recursions.max(other.recursions),
             size: self.size.saturating_add(other.size),
@@ -136,7 +143,8 @@ impl<'a> Costs<'a> {
         members: &'a Map<String, Value>,
         depth: usize,
     ) -> Cost {
-        let mut here = Cost { visits: compared(members), ..Cost::NONE };
+        let compared = compared(members);
+        let mut here = Cost { visits: compared, flat: compared, ..Cost::NONE };
         let mut below = Cost::NONE;
         for (key, value) in members {
             let (place, schemas) = applied(key, value);
@@ -154,7 +162,7 @@ impl<'a> Costs<'a> {
                 Place::Below | Place::Apart => below = below.plus(cost),
             }
         }
-        let both = here.plus(Cost { traced: below.size, ..below });
+        let both = here.plus(Cost { traced: below.size, flat: 0, ..below });
         let looks = ["unevaluatedProperties", "unevaluatedItems"];
         if !looks.iter().any(|key| members.contains_key(*key)) {
             return both;

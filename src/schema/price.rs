@@ -28,7 +28,7 @@ pub(super) struct Price {
 
 impl Price {
     pub(super) fn of(known: &Known, instance: &Value) -> Self {
-        let Size { values, depth } = Size::of(instance);
+        let Size { values, scalars, depth } = Size::of(instance);
         let cost = known.cost;
         let schema = u64::try_from(cost.depth).unwrap_or(u64::MAX);
         if cost.recursions == 0 {
@@ -36,12 +36,13 @@ impl Price {
             return Self { visits, errors: visits, depth: schema };
         }
         // Each recursion is another level of the instance further down. The validator remembers
-        // what a schema that begins anew said of an object or an array.
+        // what a schema that begins anew said of an object or an array, and not of a scalar.
         let each = cost.recursions.saturating_pow(depth);
-        let remembered = cost.recursions.saturating_mul(known.recursive.max(1));
         let all = |each: u64| each.saturating_mul(cost.visits).saturating_mul(values);
+        let again = cost.recursions.saturating_mul(cost.flat).saturating_mul(scalars);
+        let remembered = all(1).saturating_add(again).saturating_mul(known.recursive.max(1));
         Self {
-            visits: all(each.min(remembered)),
+            visits: all(each).min(remembered),
             errors: all(each),
             depth: schema.saturating_mul(u64::from(depth) + 1),
         }
@@ -61,27 +62,35 @@ impl Price {
 #[derive(Debug, Clone, Copy)]
 struct Size {
     values: u64,
+    /// How many of these are no objects, arrays or names.
+    scalars: u64,
     depth: u32,
 }
 
 impl Size {
     fn of(value: &Value) -> Self {
-        let text = |text: &str| Self { values: 1 + (text.len() / TEXT) as u64, depth: 0 };
+        let text = |text: &str| 1 + (text.len() / TEXT) as u64;
+        let scalar = |values| Self { values, scalars: values, depth: 0 };
         match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => Self { values: 1, depth: 0 },
-            Value::String(string) => text(string),
+            Value::Null | Value::Bool(_) | Value::Number(_) => scalar(1),
+            Value::String(string) => scalar(text(string)),
             Value::Array(items) => items.iter().map(Self::of).fold(Self::EMPTY, Self::with),
             Value::Object(members) => {
-                let parts = members.iter().flat_map(|(name, value)| [text(name), Self::of(value)]);
+                let name = |name: &str| Self { scalars: 0, ..scalar(text(name)) };
+                let parts = members.iter().flat_map(|(key, value)| [name(key), Self::of(value)]);
                 parts.fold(Self::EMPTY, Self::with)
             }
         }
     }
 
     /// An array or object of nothing.
-    const EMPTY: Self = Self { values: 1, depth: 0 };
+    const EMPTY: Self = Self { values: 1, scalars: 0, depth: 0 };
 
     fn with(self, part: Self) -> Self {
-        Self { values: self.values + part.values, depth: self.depth.max(part.depth + 1) }
+        Self {
+            values: self.values + part.values,
+            scalars: self.scalars + part.scalars,
+            depth: self.depth.max(part.depth + 1),
+        }
     }
 }

@@ -37,12 +37,8 @@ struct Books {
 }
 
 impl Http2Server {
-    pub(crate) async fn start(config: ServerConfig) -> Self {
-        Self::allowing(config, None).await
-    }
-
-    /// One that allows so many streams on a connection.
-    pub(crate) async fn allowing(mut config: ServerConfig, streams: Option<u32>) -> Self {
+    /// One that allows so many streams on a connection, or any number.
+    pub(crate) async fn start(mut config: ServerConfig, streams: Option<u32>) -> Self {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let url = format!("https://{}/mcp", listener.local_addr().unwrap());

@@ -8,7 +8,7 @@ use super::{Failed, Guard, Held, Holder, State};
 use crate::{
     auth::{
         discovery::{Found, discover},
-        exchange::refresh,
+        exchange::{refresh, unavailable},
         tokens::Tokens,
     },
     error::{AuthError, LoginReason},
@@ -24,6 +24,11 @@ const LAST_RENEWAL: Duration = Duration::from_secs(2);
 
 /// What is said of a client that is not known, or shows another secret (RFC 6749, 5.2).
 const INVALID_CLIENT: &str = "invalid_client";
+
+/// Whether an error is about who asks, and not about the token (some say the second of a wrong secret).
+fn is_of_client(code: &str) -> bool {
+    [INVALID_CLIENT, "unauthorized_client"].contains(&code)
+}
 
 impl Holder {
     /// Gets a new token, in a task of its own: whoever waits for it may lose patience, but a token
@@ -102,10 +107,15 @@ impl Holder {
             state.required = Some(LoginReason::Expired);
             return Err(AuthError::LoginRequired { reason: LoginReason::Expired });
         }
-        let by_hand = by_hand?.filter(|(id, _)| *id == tokens.client.id);
+        let by_hand = match by_hand {
+            // Kept by an earlier version, it is there.
+            Err(_) if tokens.client.secret.is_some() => None,
+            by_hand => by_hand?.filter(|(id, _)| *id == tokens.client.id),
+        };
         let declared = by_hand.as_ref().is_some_and(|(_, secret)| secret.is_some());
         if let Some((_, secret)) = by_hand {
-            tokens.client.secret = secret;
+            // It has not registered itself, or no more.
+            (tokens.client.secret, tokens.client.redirect_uri) = (secret, None);
         }
         let asker = self.asker(state)?;
         asker.begin();
@@ -114,8 +124,14 @@ impl Holder {
         }
         let granted = match refresh(&asker, &tokens).await {
             Ok(granted) => granted,
-            // A declared secret that is out of date says nothing about the token.
-            Err(AuthError::Refused { code, .. }) if !(declared && code == INVALID_CLIENT) => {
+            // A declared secret that is out of date says nothing about the token, and may be another
+            // soon.
+            Err(AuthError::Refused { origin, code, description })
+                if declared && is_of_client(&code) =>
+            {
+                return Err(unavailable(origin, format!("{code} {description}")));
+            }
+            Err(AuthError::Refused { code, .. }) => {
                 return self.give_up(state, tokens, &code).await;
             }
             Err(error) => return Err(error),

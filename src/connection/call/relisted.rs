@@ -72,7 +72,7 @@ async fn list_again(tool: &Tool) {
     let connection = tool.connection();
     let board = &connection.scope.board;
     let mut events = connection.scope.events.subscribe();
-    let before = board.load().get(tool.id()).cloned();
+    let before = board.posts(connection.place);
     match &*connection.live_link() {
         Some(link) => link.relist(),
         None => return,
@@ -82,8 +82,7 @@ async fn list_again(tool: &Tool) {
             Err(RecvError::Closed) => return,
             // It may be the list of another server that is new.
             Ok(Event::Catalog { .. }) | Err(RecvError::Lagged(_)) => {
-                let now = board.load().get(tool.id()).cloned();
-                if !now.zip(before.as_ref()).is_some_and(|(now, before)| now.is(before)) {
+                if board.posts(connection.place) != before {
                     return;
                 }
             }

@@ -25,6 +25,9 @@ use crate::error::{Delivery, HttpError};
 /// How many idle connections are kept.
 const IDLE: usize = 256;
 
+/// For how long after one could not be opened requests wait for the streams of others.
+const CROWDED: Duration = Duration::from_secs(10);
+
 /// How soon at most idle connections are looked at again: none may be kept at all.
 const LOOKS: Duration = Duration::from_millis(50);
 
@@ -51,6 +54,8 @@ struct State {
     /// Cancelled when what was opened last, for all others to share, is there or has failed. (A lock
     /// is handed on to whoever waits for it, and a caller's future need not be polled any more.)
     opening: Option<CancellationToken>,
+    /// Until then, no more connections are opened beside those that are there: one could not be.
+    crowded: Option<Instant>,
     expiring: bool,
     closed: bool,
 }
@@ -191,7 +196,11 @@ impl Pool {
             let origin = self.connector.origin.clone();
             Err(HttpError::Connect { origin, source: Arc::new(error) })
         });
-        connected.map_err(|error| Failure::new(error, Delivery::NotSent))
+        connected.or_else(|error| {
+            let mut state = self.state.lock();
+            state.crowded = Some(Instant::now() + CROWDED);
+            state.shared().ok_or_else(|| Failure::new(error, Delivery::NotSent))
+        })
     }
 
     fn adopt(self: &Arc<Self>, sender: Sender) -> Lease {
@@ -299,7 +308,10 @@ impl State {
 
     fn shared(&mut self) -> Option<Lease> {
         self.shared.retain(|shared| !shared.connection.sender.is_closed());
-        let shared = Arc::clone(self.shared.iter().find(|shared| shared.has_room())?);
+        let crowded = self.crowded.is_some_and(|until| Instant::now() < until);
+        let least = || self.shared.iter().min_by_key(|shared| shared.uses()).filter(|_| crowded);
+        let free = self.shared.iter().find(|shared| shared.has_room());
+        let shared = Arc::clone(free.or_else(least)?);
         Some(Lease { way: Way::Shared(Share(shared)), reused: true })
     }
 }

@@ -29,6 +29,8 @@ mod options;
 mod peer;
 #[path = "support/placement.rs"]
 mod placement;
+#[path = "support/plain_floor.rs"]
+mod plain_floor;
 #[path = "support/processor.rs"]
 mod processor;
 #[path = "support/rmcp_peer.rs"]
@@ -43,6 +45,7 @@ use std::process::ExitCode;
 use crate::callboard_peer::CallboardPeer;
 use crate::comparison::{compare, entrant};
 use crate::floor::Floor;
+use crate::plain_floor::PlainFloor;
 use crate::rmcp_peer::RmcpPeer;
 use crate::tower_peer::TowerPeer;
 
@@ -55,5 +58,6 @@ fn main() -> ExitCode {
         entrant::<RmcpPeer>(),
         entrant::<TowerPeer>(),
         entrant::<Floor>(),
+        entrant::<PlainFloor>(),
     ])
 }

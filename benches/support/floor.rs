@@ -21,10 +21,11 @@ use tokio::task::{JoinSet, yield_now};
 use crate::manner::{Manner, executable};
 use crate::peer::Peer;
 
-const HEAD: &str = r#"{"jsonrpc":"2.0","id":"#;
-const TAIL: &str = r#","method":"tools/call","params":{"name":"echo","arguments":{"text":""#;
+pub(crate) const HEAD: &str = r#"{"jsonrpc":"2.0","id":"#;
+pub(crate) const TAIL: &str =
+    r#","method":"tools/call","params":{"name":"echo","arguments":{"text":""#;
 /// What an answer has around its id and text, without the end of the line.
-const AROUND: usize =
+pub(crate) const AROUND: usize =
     r#"{"jsonrpc":"2.0","id":,"result":{"content":[{"type":"text","text":""}]}}"#.len();
 /// From this many bytes on, a line is not copied if that can be helped.
 const LARGE: usize = 64 * 1024;

@@ -259,6 +259,14 @@ impl Call {
         more.map(|more| (more.progress.clone(), more.detached)).unwrap_or_default()
     }
 
+    /// Takes the wishes of the call that this is a part of.
+    fn heed(&mut self, (progress, detached): Wishes) {
+        if progress.is_some() || detached {
+            let more = self.more();
+            (more.progress, more.detached) = (progress, detached);
+        }
+    }
+
     fn begin(&mut self, waker: &Waker) -> Result<(), CallError> {
         let now = Instant::now();
         self.count(now);

@@ -83,15 +83,17 @@ async fn pasted(
 }
 
 /// Has a person log in to a server that wants that and declares nothing else.
-pub(crate) fn or_login(args: &Servers, spec: ServerSpec) -> ServerSpec {
+pub(crate) fn or_login(
+    #[cfg_attr(not(feature = "keyring"), expect(unused_variables, reason = "it has no keyring"))]
+    args: &Servers,
+    spec: ServerSpec,
+) -> ServerSpec {
     let login = OAuth::new(CLIENT);
     let Some(folder) = folder() else { return spec.or_login(login) };
     #[cfg(feature = "keyring")]
     if args.keyring {
         return spec.or_login(login.store(callboard::KeyringTokenStore::new(CLIENT, folder)));
     }
-    #[cfg(not(feature = "keyring"))]
-    let _ = args;
     spec.or_login(login.store(FileTokenStore::new(folder)))
 }
 

@@ -190,11 +190,7 @@ impl<'a> Attempts<'a> {
         let (tool, arguments) = (self.tool.clone(), self.arguments.clone());
         let mut call = Call::new(Stage::Declared { tool, arguments });
         call.way = way;
-        if self.ticket.progress.is_some() || self.ticket.detached {
-            let more = call.more();
-            more.progress = self.ticket.progress.clone();
-            more.detached = self.ticket.detached;
-        }
+        call.heed((self.ticket.progress.clone(), self.ticket.detached));
         call.total_timeout = left;
         if let Some(token) = &self.ticket.cancel {
             call = call.cancel_on(token.clone());

@@ -56,11 +56,7 @@ impl Again {
         (call.idle_timeout, call.once, call.way) = (self.idle_timeout, true, Way::Live);
         call.total_timeout =
             self.total.map(|total| total.saturating_sub(self.began.elapsed()).max(NO_TIME));
-        if let (progress, detached) = self.more
-            && (progress.is_some() || detached)
-        {
-            (call.more().progress, call.more().detached) = (progress, detached);
-        }
+        call.heed(self.more);
         call.await
     }
 }

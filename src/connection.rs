@@ -127,7 +127,8 @@ pub(crate) struct Connection {
     wake_early: AtomicBool,
     guard: Guard,
     cache: Cache,
-    per_call: PerCall,
+    /// Only where each call opens its server.
+    per_call: OnceLock<Box<PerCall>>,
     /// The layers of the host around its calls, if there are any.
     layers: Option<CallService>,
 }
@@ -221,7 +222,7 @@ impl Connection {
             options: spec.call_options.over(options),
             guard: Guard::new(&spec),
             cache: Cache::new(spec.limits.max_cached),
-            per_call: PerCall::new(&end),
+            per_call: OnceLock::new(),
             layers: layer::around(&spec.layers, CallService::innermost()),
             spec,
             place,
@@ -281,6 +282,11 @@ impl Connection {
         let link = self.live_link();
         let reason = link.as_ref().and_then(|link| link.down_reason());
         reason.is_some_and(|reason| reason.is_unused()) || self.status().phase.is_asleep()
+    }
+
+    /// What the calls share that each open the server for themselves.
+    fn per_call(&self) -> &PerCall {
+        self.per_call.get_or_init(|| Box::new(PerCall::new(&self.end)))
     }
 
     /// Whether anything stands between its calls and its link, whatever their options.

@@ -89,7 +89,9 @@ impl Actor for ConnectionActor {
             );
         }));
         connection.mailbox.store(Some(Arc::new(mailbox)));
-        connection.per_call.begin();
+        if connection.spec.opening == Opening::PerCall {
+            connection.per_call().begin();
+        }
         if connection.wake_early.swap(false, Ordering::SeqCst) {
             tell(&myself, Message::Wake);
         }
@@ -321,7 +323,9 @@ impl ActorState {
         }
         let (actor, connection) = (myself.clone(), Arc::clone(&self.connection));
         self.connection.scope.tasks.spawn(&self.connection.span, async move {
-            connection.per_call.end().await;
+            if let Some(per_call) = connection.per_call.get() {
+                per_call.end().await;
+            }
             actor.stop(None);
         });
     }

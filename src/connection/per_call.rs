@@ -88,12 +88,12 @@ pub(super) async fn open(
     connection: &Arc<Connection>,
     deadline: Option<Instant>,
 ) -> Result<Transient, CallError> {
-    let begun = connection.per_call.begun.cancelled();
+    let begun = connection.per_call().begun.cancelled();
     let begun = until(deadline, connection.end.run_until_cancelled(begun)).await;
     if connection.is_ending() || begun.is_none() {
         return Err(about::not_ready(connection));
     }
-    let stop = connection.per_call.stop.child_token();
+    let stop = connection.per_call().stop.child_token();
     let (gone, (opening, opened)) = (CancellationToken::new(), oneshot::channel());
     spawn(connection, stop.clone(), gone.clone(), opening);
     let stop = stop.drop_guard();
@@ -107,13 +107,13 @@ pub(super) async fn open(
         Some(Ok(Err(error))) => {
             let mut error = error.or_login();
             error.redact(&connection.scope.secrets.redactor);
-            *connection.per_call.era.lock() = None;
+            *connection.per_call().era.lock() = None;
             return Err(not_ready(Some(ServerError::Connect(Arc::new(error)))));
         }
         Some(Err(_)) => return Err(about::not_ready(connection)),
         None => return Err(not_ready(None)),
     };
-    *connection.per_call.era.lock() = Some(opened.agreement.era);
+    *connection.per_call().era.lock() = Some(opened.agreement.era);
     listing::post_if_new(connection, opened.listing);
     Ok(Transient { link: opened.link, stop, gone })
 }
@@ -146,7 +146,7 @@ pub(super) async fn list_once(
     deadline: Option<Instant>,
 ) -> Result<(), CallError> {
     let came = Instant::now();
-    let turn = until(deadline, connection.per_call.listing.lock()).await;
+    let turn = until(deadline, connection.per_call().listing.lock()).await;
     let mut failed = turn.ok_or_else(|| about::not_ready(connection))?;
     if connection.scope.board.has_listed(connection.place) {
         return Ok(());
@@ -170,8 +170,8 @@ fn spawn(
     gone: CancellationToken,
     opening: Opening,
 ) {
-    let number = connection.per_call.epochs.fetch_add(1, Ordering::Relaxed) + 1;
-    let era = *connection.per_call.era.lock();
+    let number = connection.per_call().epochs.fetch_add(1, Ordering::Relaxed) + 1;
+    let era = *connection.per_call().era.lock();
     let span = connection.link_span(number);
     let opening = Mutex::new(Some(opening));
     let report: Reporter = Arc::new(move |report| {
@@ -190,7 +190,7 @@ fn spawn(
         }
     });
     let connection = Arc::clone(connection);
-    let (tasks, running) = (connection.scope.tasks.clone(), connection.per_call.running.clone());
+    let (tasks, running) = (connection.scope.tasks.clone(), connection.per_call().running.clone());
     let epoch = Epoch {
         connection,
         number,
